@@ -1,0 +1,97 @@
+# The two commands of a newcomer are `make run` and `make test`; `make` lists the rest.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+# What is installed is remembered by a stamp for each set of packages. A stamp is
+# younger than setup.py, so a start with nothing to install does not ask pip.
+INSTALLED := $(VENV)/.installed
+INSTALLED_TEST := $(VENV)/.installed-test
+INSTALLED_CHECK := $(VENV)/.installed-check
+
+# A virtual environment is made anew where it can't be used: making or filling it
+# was cut off (.half-done), the folder was moved (its scripts name the old place),
+# or the Python that it was made with has gone. One made by hand is used.
+VENV_STATE := $(shell \
+    [ ! -e $(VENV)/.half-done ] \
+    && { if [ -e $(VENV)/.made-in ]; then [ "$$(cat $(VENV)/.made-in)" = "$$(pwd)" ]; \
+         else $(BIN)/python -c 'import pip'; fi; } 2>/dev/null \
+    && $(BIN)/python -c '' 2>/dev/null && echo usable)
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check burst bench clean venv
+
+help:
+	@echo 'make run       install what is needed and run everything here, until Ctrl-C'
+	@echo 'make test      install what tests need and run all of them'
+	@echo 'make check     ruff, mypy and import-linter'
+	@echo 'make burst     10,000 withdrawals at one moment, against the running service'
+	@echo 'make bench     the measurements of benchmarks/'
+	@echo 'make install   only install, into $(VENV)'
+	@echo 'make clean     remove $(VENV) and what builds left; the data in var/ stays'
+
+# Ctrl-C reaches make and ringfence alike: make waits, and says nothing as long as
+# ringfence ends with 0. `exec`, so that no shell stands between them.
+run: $(INSTALLED)
+	@exec $(BIN)/ringfence up
+
+install: $(INSTALLED)
+
+test: $(INSTALLED_TEST)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(INSTALLED_CHECK)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+burst: $(INSTALLED)
+	@$(BIN)/ringfence burst $(ARGS)
+
+bench: $(INSTALLED_TEST)
+	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +
+
+ifneq ($(VENV_STATE),usable)
+.PHONY: $(INSTALLED) $(INSTALLED_TEST) $(INSTALLED_CHECK)
+endif
+
+$(INSTALLED): setup.py pyproject.toml | venv
+	@$(call install,.,the service)
+	@touch $@
+
+$(INSTALLED_TEST): $(INSTALLED)
+	@$(call install,.[test],what the tests need)
+	@touch $@
+
+$(INSTALLED_CHECK): $(INSTALLED_TEST)
+	@$(call install,.[check],what the checks need)
+	@touch $@
+
+venv:
+	@if [ '$(VENV_STATE)' = usable ]; then exit 0; fi; \
+	command -v $(PYTHON) >/dev/null || \
+	    { echo 'make: $(PYTHON) is not here: apt install python3 python3-venv, or make PYTHON=...' >&2; exit 1; }; \
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "make: Python 3.11 or later is needed, $(PYTHON) is $$($(PYTHON) -V 2>&1): make PYTHON=..." >&2; exit 1; }; \
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	    { echo 'make: $(PYTHON) makes no virtual environments: apt install python3-venv' >&2; exit 1; }; \
+	echo 'Making the virtual environment in $(VENV)'; \
+	rm -rf $(VENV) && mkdir $(VENV) && touch $(VENV)/.half-done \
+	    && $(PYTHON) -m venv $(VENV) && pwd > $(VENV)/.made-in
+
+# $(1): what pip installs; $(2): what that is, for people. pip speaks only when it
+# fails. It downloads before it changes anything, so a failure leaves a working
+# environment as it was; an interruption may not, and leaves the mark.
+define install
+	echo 'Installing $(2)$(if $(wildcard $(INSTALLED)),, (the first time takes a minute))'; \
+	touch $(VENV)/.half-done; \
+	if $(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '$(1)' >$(VENV)/.pip.log 2>&1; \
+	then rm -f $(VENV)/.half-done; \
+	else cat $(VENV)/.pip.log >&2; if [ -e $(INSTALLED) ]; then rm -f $(VENV)/.half-done; fi; exit 1; fi
+endef

@@ -1,0 +1,144 @@
+"""The commands of `ringfence`. Each imports what it needs when it runs, so that --help is quick."""
+
+# ruff: noqa: PLC0415 see above
+import os
+import signal
+from typing import Annotated
+
+import typer
+
+from server import __version__
+from server.cli import database
+from server.cli.options import Config, choose_config, settings_for
+from server.errors import ConfigurationError
+
+app = typer.Typer(
+    name="ringfence",
+    help="Accounts that never go negative, and a cron service without a leader.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(database.app, name="db")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ringfence {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    config: Config = None,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and end."),
+    ] = False,
+) -> None:
+    """Accounts that never go negative, and a cron service without a leader."""
+    choose_config(config)
+
+
+@app.command()
+def up(config: Config = None) -> None:
+    """Run everything here: database, migrations and all instances, until Ctrl-C.
+
+    Makes the database at the first start. Prints the address, and how to
+    withdraw, to watch and to stop. Ctrl-C stops within seconds and interrupts
+    running tasks; SIGTERM lets them finish, as long as cluster.drain_seconds.
+    """
+    from server.cli.up import run
+
+    raise typer.Exit(run(settings_for(config)))
+
+
+@app.command()
+def serve(
+    node: Annotated[
+        int | None, typer.Option("--node", "-n", min=1, max=500, help="The number of the instance, from 1.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The same as a name: node-1 and so on.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Its own port, instead of http.port + number.")
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Run one instance in the foreground.
+
+    Under supervisord it also serves the public port, whose socket it is handed
+    as descriptor 0. SIGTERM drains: it finishes what it has begun. SIGINT stops
+    within two seconds.
+    """
+    number = _node_number(node, name)
+    settings = settings_for(config)
+    if port is not None:
+        if port <= number:
+            raise ConfigurationError(
+                f"--port: must be above the number of the instance, {number} (got {port})"
+            )
+        settings = settings.model_copy(
+            update={"http": settings.http.model_copy(update={"port": port - number})}
+        )
+    if "SUPERVISOR_ENABLED" in os.environ:
+        from server.postgres.launch import die_with_parent
+
+        # Or it would go on serving the public port that a new supervisord cannot bind.
+        die_with_parent(signal.SIGINT, os.getppid())
+    from server.node import run_node
+
+    raise typer.Exit(run_node(settings, number))
+
+
+def _node_number(node: int | None, name: str | None) -> int:
+    named = None
+    if name is not None:
+        prefix, _, digits = name.partition("-")
+        if prefix != "node" or not digits.isascii() or not digits.isdigit() or int(digits) < 1:
+            raise ConfigurationError(f"--name: expected node-1, node-2 and so on (got {name!r})")
+        named = int(digits)
+    if node is None and named is None:
+        raise ConfigurationError("serve: which instance? Say --node 1, or --name node-1")
+    if node is not None and named is not None and node != named:
+        raise ConfigurationError(f"serve: --node {node} and --name {name} are two different instances")
+    return node or named or 1
+
+
+@app.command()
+def migrate(
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="REVISION", help="Go back to this revision; `base` leaves nothing."),
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Bring the database's schema to what this version needs.
+
+    Safe at any time and from several places at once: one migrates, the others
+    wait for it. --to goes back, and deletes what the later revisions added.
+    """
+    from server.cli.migrate import migrate as run
+    from server.cli.migrate import migrate_back
+
+    settings = settings_for(config)
+    if to is not None:
+        typer.echo(migrate_back(settings, to))
+        return
+    done = run(settings)
+    typer.echo(f"Migrated: {', '.join(done)}" if done else "The schema is up to date.")
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def burst(context: typer.Context) -> None:
+    """Send 10,000 withdrawals at one moment, and check the books."""
+    # A stand-in, so that other commands don't pay for what this one imports.
+    from server.cli.burst import burst as command
+
+    real = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    real.command()(command)
+    real(args=context.args, prog_name="ringfence burst")

@@ -1,0 +1,129 @@
+"""The supervisord.conf of `ringfence up`: the one that ships, with the settings in it."""
+
+import configparser
+import getpass
+import os
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import server
+from server.cli.processes import MARK
+from server.errors import ConfigurationError
+from server.postgres import socket_folder
+from server.settings import CONFIG_VARIABLE, Settings
+from server.shipped import shipped
+
+NODES = "fcgi-program:node"
+POSTGRES = "program:postgres"
+# After the drain a node still has to write down what it interrupted, and to leave.
+STOP_SECONDS_BEYOND_DRAIN = 10
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where supervisord's own files lie."""
+
+    configuration: Path
+    socket: Path
+    pid: Path
+    log: Path
+    output: Path
+
+
+def files(settings: Settings) -> Files:
+    """The places that belong to one var folder."""
+    run, log = settings.var_folder / "run", settings.var_folder / "log"
+    return Files(
+        configuration=run / "supervisord.conf",
+        socket=socket_folder.socket_folder(settings.var_folder) / "supervisor.sock",
+        pid=run / "supervisord.pid",
+        log=log / "supervisord.log",
+        output=run / "supervisord.out",
+    )
+
+
+def write(settings: Settings) -> Files:
+    """Writes the file and makes the folders that it names.
+
+    Raises ConfigurationError for a path that supervisord can't read.
+    """
+    places = files(settings)
+    parser = configparser.RawConfigParser(comment_prefixes=(";",), inline_comment_prefixes=None)
+    parser.optionxform = str  # type: ignore[assignment, method-assign] as its documentation says to do
+    parser.read_string(shipped("supervisord.conf").read_text(encoding="utf-8"))
+    for section, options in _changes(settings, places).items():
+        for key, value in options.items():
+            parser.set(section, key, value)
+    if settings.database.url is not None:
+        parser.remove_section(POSTGRES)
+    places.log.parent.mkdir(parents=True, exist_ok=True)
+    with places.configuration.open("w", encoding="utf-8", errors="surrogateescape") as file:
+        file.write(f"; Written by `ringfence up` from {_one_line(settings.source)}. Changes here are lost.\n")
+        parser.write(file, space_around_delimiters=False)
+    return places
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """What supervisord and all below it find in their environment."""
+    changed = dict(os.environ)
+    changed[MARK] = str(settings.var_folder)
+    root = Path(server.__file__).resolve().parent.parent
+    if root.name not in {"site-packages", "dist-packages"}:
+        # From a checkout that is not installed, the children must find it as we did.
+        changed["PYTHONPATH"] = os.pathsep.join(filter(None, (str(root), changed.get("PYTHONPATH"))))
+    return changed
+
+
+def _changes(settings: Settings, places: Files) -> dict[str, dict[str, str]]:
+    log = places.log.parent
+    home = _value(settings.home)
+    supervisord = {
+        "pidfile": _value(places.pid),
+        "logfile": _value(places.log),
+        # It says what it is about in a warning, unless it is told that this is meant.
+        "user": getpass.getuser() if os.geteuid() == 0 else "",
+    }
+    return {
+        "unix_http_server": {"file": _value(places.socket)},
+        "supervisorctl": {"serverurl": f"unix://{_value(places.socket)}"},
+        "supervisord": {key: value for key, value in supervisord.items() if value},
+        POSTGRES: {
+            "command": _command(settings, "db", "foreground"),
+            "directory": home,
+            "stdout_logfile": _value(log / "postgres.log"),
+        },
+        NODES: {
+            "command": _command(settings, "serve", "--node") + " %(process_num)d",
+            "directory": home,
+            "numprocs": str(settings.cluster.instances),
+            "socket": f"tcp://{settings.http.host}:{settings.http.port}",
+            "socket_backlog": str(settings.http.backlog),
+            "stopwaitsecs": str(int(settings.cluster.drain_seconds) + STOP_SECONDS_BEYOND_DRAIN),
+            "stdout_logfile": _value(log) + "/node-%(process_num)d.log",
+        },
+    }
+
+
+def _command(settings: Settings, *arguments: str) -> str:
+    # -P: a folder with a server/ of its own as the working folder must not replace ours.
+    argv = [sys.executable, "-P", "-m", "server"]
+    if Path(settings.source).parent == settings.home or CONFIG_VARIABLE in os.environ:
+        argv += ["--config", settings.source]
+    return shlex.join([_value(part) for part in [*argv, *arguments]])
+
+
+def _value(path: Path | str) -> str:
+    """A value as supervisord reads it back: it expands what follows a percent sign."""
+    text = str(path)
+    if socket_folder.MISREAD.search(text):
+        raise ConfigurationError(
+            f"{text!r}: supervisord takes what follows a blank and a # or ; for a comment, so it can't "
+            f"use this path: rename the folder"
+        )
+    return text.replace("%", "%%")
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\n", " ")

@@ -1,0 +1,104 @@
+"""`ringfence db …`: the embedded database by itself, and a psql on whichever database is used."""
+
+# ruff: noqa: PLC0415 each command imports what it needs, so that --help is quick
+import os
+import shutil
+from typing import Annotated, NoReturn
+
+import typer
+
+from server.cli.options import Config, settings_for
+from server.errors import DatabaseUnavailableError, RingfenceError
+from server.postgres.embedded import EmbeddedServer
+from server.settings import Settings
+
+EXIT_NOT_RUNNING = 3
+
+app = typer.Typer(
+    help="Start, stop and look into the database.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Owner = Annotated[bool, typer.Option("--owner", help="As the owner of the tables, as migrations connect.")]
+
+
+@app.command()
+def start(config: Config = None) -> None:
+    """Start the embedded database, detached, and make it at the first time."""
+    server = _embedded(settings_for(config))
+    started = server.start()
+    pid = server.running_pid()
+    typer.echo(f"The database {'runs' if started else 'ran already'} (pid {pid}): {server.application_url}")
+
+
+@app.command()
+def stop(config: Config = None) -> None:
+    """Stop the embedded database: its clients at once, its files cleanly."""
+    from server.cli import lock
+
+    settings = settings_for(config)
+    server = _embedded(settings)
+    up = lock.holder(settings.var_folder)
+    if up is not None:
+        raise RingfenceError(
+            f"`ringfence up` (pid {up.pid}) runs this database and would start it again: stop that instead."
+        )
+    typer.echo("The database has stopped." if server.stop() else "The database was not running.")
+
+
+@app.command()
+def status(config: Config = None) -> None:
+    """Say whether the embedded database runs: exit code 0, or 3 if it does not."""
+    server = _embedded(settings_for(config))
+    pid = server.running_pid()
+    if pid is None:
+        typer.echo(f"The database does not run; its data: {server.data_folder}")
+        raise typer.Exit(EXIT_NOT_RUNNING)
+    state = "accepts connections" if server.is_ready() else "is starting or stopping"
+    typer.echo(f"The database {state} (pid {pid}): {server.application_url}")
+
+
+@app.command()
+def url(owner: Owner = False, config: Config = None) -> None:
+    """Print the connection string, which psql and other clients accept."""
+    typer.echo(_url(settings_for(config), owner))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def psql(context: typer.Context, owner: Owner = False, config: Config = None) -> NoReturn:
+    """Open psql on the database. What follows `--` goes to psql: `ringfence db psql -- -c 'select 1'`."""
+    from server.postgres.binaries import binary
+
+    settings = settings_for(config)
+    if settings.database.url is None and not EmbeddedServer(settings.var_folder).is_ready():
+        raise DatabaseUnavailableError("The database does not run: `ringfence db start`, or `ringfence up`.")
+    try:
+        program = str(binary("psql"))
+    except DatabaseUnavailableError:
+        found = shutil.which("psql")
+        if found is None:
+            raise
+        program = found
+    os.execv(program, [program, f"--dbname={_url(settings, owner)}", *context.args])  # noqa: S606 its user's words
+
+
+@app.command(hidden=True)
+def foreground(config: Config = None) -> NoReturn:
+    """Become the database, for supervisord."""
+    _embedded(settings_for(config)).run_in_foreground()
+
+
+def _url(settings: Settings, owner: bool) -> str:
+    from server.postgres.urls import application_url, owner_url
+
+    return owner_url(settings) if owner else application_url(settings)
+
+
+def _embedded(settings: Settings) -> EmbeddedServer:
+    if settings.database.url is not None:
+        raise RingfenceError(
+            f"{settings.source} or the environment sets database.url: that database is not ringfence's to "
+            f"start, stop or watch."
+        )
+    return EmbeddedServer(settings.var_folder)

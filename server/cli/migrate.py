@@ -1,0 +1,73 @@
+"""Migrations from the command line: which database, and errors as messages."""
+
+import logging
+import sys
+
+import psycopg
+import structlog
+
+from server.errors import DatabaseUnavailableError, SchemaMismatchError
+from server.postgres.embedded import EmbeddedServer
+from server.postgres.urls import application_url, has_two_roles, owner_url
+from server.settings import Settings
+
+
+def migrate(settings: Settings) -> list[str]:
+    """Migrates to the newest revision; returns the revisions that were run.
+
+    Raises DatabaseUnavailableError, or SchemaMismatchError.
+    """
+    _check_running(settings)
+    _quiet_log()
+    role_url = application_url(settings) if has_two_roles(settings) else None
+    with _Connected(settings):
+        from server.postgres.migrations import upgrade  # noqa: PLC0415 imports alembic: a third of a second
+
+        return upgrade(owner_url(settings), role_url)
+
+
+def migrate_back(settings: Settings, revision: str) -> str:
+    """Migrates back to a revision; returns a line that says so."""
+    _check_running(settings)
+    _quiet_log()
+    with _Connected(settings):
+        from alembic.util import CommandError  # noqa: PLC0415 see above
+
+        from server.postgres.migrations import downgrade  # noqa: PLC0415 see above
+
+        try:
+            downgrade(owner_url(settings), revision)
+        except CommandError as error:
+            raise SchemaMismatchError(f"migrate --to {revision}: {error}") from None
+    return f"Migrated back to {revision}."
+
+
+class _Connected:
+    """Turns the driver's failure to connect into a message that names the setting."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.place = (
+            "database.owner_url or database.url" if settings.database.url else "the embedded database"
+        )
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
+            raise DatabaseUnavailableError(f"{self.place}: can't connect: {str(error).strip()}") from None
+
+
+def _check_running(settings: Settings) -> None:
+    if settings.database.url is None and not EmbeddedServer(settings.var_folder).is_ready():
+        raise DatabaseUnavailableError(
+            f"The embedded database of {settings.var_folder} does not run: start it by `ringfence db start`."
+        )
+
+
+def _quiet_log() -> None:
+    """Warnings only, and not among the output: a person reads along here."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -1,0 +1,192 @@
+"""The heartbeat: renews the lease from a thread and a connection of its own.
+
+A blocked event loop then neither loses the lease nor hides a death, and nothing
+that the loop does can delay the soft stop.
+
+Formula of the deadline: see lease.py. The node's clock is read before the
+heartbeat is sent, so a slow answer never extends the lease.
+
+Failures
+    no answer in 2 s      the socket is closed, the next attempt begins after at
+                          most 0.5 s: several fit before the soft stop
+    refused               the lease is over: every run is stopped at once
+    nothing until the     runs are stopped by a thread that waits for nothing else
+    soft stop             (softstop.py); the node lives on
+"""
+
+import random
+import threading
+from dataclasses import dataclass
+from typing import Protocol
+
+import psycopg
+import structlog
+from psycopg.rows import namedtuple_row
+
+from server.cluster.lease import Lease, boot_time
+from server.cluster.lifelock import LockIdentity, is_proven_dead
+from server.cluster.softstop import SoftStop
+from server.cluster.watch import Reading, Watch
+from server.postgres.connections import TimedConnection
+from server.postgres.dsn import connection_string
+from server.postgres.statements import load
+
+ATTEMPT_SECONDS_MAX = 2.0
+BACK_OFF_SECONDS_MAX = 0.5
+STATEMENTS = load("server.cluster", "nodes.sql")
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Beat:
+    """What one successful heartbeat told. sent_at: CLOCK_BOOTTIME, seconds."""
+
+    sent_at: float
+    membership: int
+    runs: frozenset[int]
+    cancels: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A member whose death can be proven on this host."""
+
+    name: str
+    incarnation: int
+    lock: LockIdentity
+
+
+class Holder(Protocol):
+    """Who hears of the heartbeat; every method is called in the heartbeat's thread."""
+
+    def renewed(self, lease: Lease, beat: Beat) -> None:
+        """The lease was renewed."""
+
+    def refused(self) -> None:
+        """The lease is over, for good."""
+
+    def at_risk(self) -> None:
+        """The soft stop has come without a renewal; stop every run now."""
+
+    def peers(self) -> tuple[Peer, ...]:
+        """Whose death to look for."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How often, how long, and whether deaths are proven; seconds."""
+
+    heartbeat_seconds: float
+    ttl_seconds: float
+    margin_seconds: float
+    proof_of_death: bool
+
+
+class Heartbeat(threading.Thread):
+    """Beats until it is stopped or refused."""
+
+    def __init__(self, url: str, name: str, incarnation: int, pace: Pace, holder: Holder, lease: Lease) -> None:
+        super().__init__(name=f"heartbeat-{name}", daemon=True)
+        self._conninfo = connection_string(
+            url,
+            f"ringfence {name} heartbeat",
+            statement_timeout="2s",
+            # Twice as fast, and safe: a lost renewal only shortens a lease, and a
+            # restart begins every watch anew.
+            synchronous_commit="off",
+        )
+        self._member = {"name": name, "incarnation": incarnation}
+        self._pace = pace
+        self._holder = holder
+        self._soft_stop = SoftStop(lease, holder.at_risk)
+        self._watch = Watch(pace.ttl_seconds, pace.margin_seconds)
+        self._connection: TimedConnection | None = None
+        self._connections_made = 0
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Ends the thread after the attempt that is under way; does not wait."""
+        self._stopped.set()
+
+    def run(self) -> None:
+        self._soft_stop.start()
+        back_off = 0.05
+        silent_since: float | None = None
+        while not self._stopped.is_set():
+            began = boot_time()
+            try:
+                alive = self._beat()
+            except psycopg.Error as error:
+                self._disconnect()
+                if silent_since is None:
+                    silent_since = began
+                    log.warning("heartbeat failed; trying again", error=_first_line(error))
+                pause = back_off * random.uniform(0.5, 1.0)  # noqa: S311 jitter, no secret
+                back_off = min(2 * back_off, BACK_OFF_SECONDS_MAX)
+            else:
+                if silent_since is not None:
+                    log.info("heartbeat is back", silent_seconds=round(boot_time() - silent_since, 1))
+                if not alive:
+                    break
+                silent_since, back_off = None, 0.05
+                pause = max(0.0, self._pace.heartbeat_seconds - (boot_time() - began))
+            self._stopped.wait(pause)
+        self._soft_stop.stop()
+        self._disconnect()
+
+    def _beat(self) -> bool:
+        """One attempt; False when the lease was refused."""
+        connection = self._connect()
+        sent_at = boot_time()
+        row = connection.execute(STATEMENTS["heartbeat"], self._member).fetchone()
+        assert row is not None, "heartbeat() returns one row"
+        if not row.renewed:
+            log.error("heartbeat refused: the lease is over", **self._member)
+            self._holder.refused()
+            return False
+        lease = Lease(sent_at, self._pace.ttl_seconds, self._pace.margin_seconds)
+        self._soft_stop.renew(lease)
+        beat = Beat(sent_at, row.membership, frozenset(row.runs), frozenset(row.cancels))
+        self._holder.renewed(lease, beat)
+        self._watch.observe(
+            Reading(sent_at, row.clock, (self._connections_made, row.server_started, row.timeline))
+        )
+        self._bury_the_dead(connection, expired=row.expired)
+        return True
+
+    def _bury_the_dead(self, connection: TimedConnection, *, expired: bool) -> None:
+        if self._pace.proof_of_death:
+            for peer in self._holder.peers():
+                if is_proven_dead(peer.lock):
+                    self._declare_dead(connection, peer)
+        if expired and self._watch.is_complete:
+            swept = connection.execute(STATEMENTS["sweep"]).fetchone()
+            if swept is not None and swept.dead_nodes:
+                log.warning("leases passed", nodes=swept.dead_nodes, runs=swept.lost_runs)
+
+    def _declare_dead(self, connection: TimedConnection, peer: Peer) -> None:
+        row = connection.execute(
+            STATEMENTS["declare_dead"],
+            {"name": peer.name, "incarnation": peer.incarnation, "reason": "all its processes are gone"},
+        ).fetchone()
+        if row is not None and row.runs is not None:
+            log.warning("node is proven dead", node=peer.name, incarnation=peer.incarnation, runs=row.runs)
+
+    def _connect(self) -> TimedConnection:
+        if self._connection is None:
+            connection = TimedConnection.connect(self._conninfo, autocommit=True, row_factory=namedtuple_row)
+            connection.call_seconds_max = ATTEMPT_SECONDS_MAX
+            self._connection = connection
+            self._connections_made += 1
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+        self._watch.reset()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,238 @@
+"""Membership: joins the cluster, knows who is in it, and leaves it.
+
+Authority is the table `nodes`; NOTIFY `node_events` says when to read it again,
+every reconnect of the listener does, and so does a heartbeat that sees another
+version of the membership. So a lost notification costs a heartbeat.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg.rows import namedtuple_row
+
+from server import __version__
+from server.cluster.heartbeat import STATEMENTS, Beat, Pace, Peer
+from server.cluster.lease import Lease, boot_time
+from server.cluster.lifelock import LifeLock, LockIdentity, boot_id, clear_stale, is_proven_dead
+from server.cluster.tenure import Tenure, TenureEvents
+from server.cluster.watch import Reading, Watch
+from server.errors import DatabaseUnavailableError, NameInUseError
+from server.postgres.connections import Database, TimedAsyncConnection
+from server.postgres.dsn import connection_string
+from server.settings import Settings
+
+GATHER_SECONDS = 0.05  # a crowd of changes at one moment costs one reading
+RETRY_SECONDS = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One node that is not dead, as last read. age_seconds: since its start, at that reading."""
+
+    name: str
+    incarnation: int
+    state: str
+    tasks: frozenset[str]
+    age_seconds: float
+
+
+class Membership:
+    """This node's place in the cluster."""
+
+    def __init__(
+        self, settings: Settings, url: str, name: str, database: Database, changed: Callable[[], None]
+    ) -> None:
+        self.name = name
+        self.members: tuple[Member, ...] = ()
+        self.peers: tuple[Peer, ...] = ()
+        self.quiet_since = boot_time()
+        self.joined_at = boot_time()
+        self._settings = settings
+        self._url = url
+        self._database = database
+        self._changed = changed
+        self._version: int | None = None
+        self._refreshing: asyncio.Task[None] | None = None
+        self._again = False
+        self._pace = Pace(
+            settings.cluster.heartbeat_seconds,
+            settings.cluster.ttl_seconds,
+            settings.cluster.margin_seconds,
+            settings.cluster.proof_of_death,
+        )
+
+    # Joining
+
+    async def join(self, events: TenureEvents, tasks: Sequence[str], address: str, pid: int) -> Tenure:
+        """Registers under a new incarnation and starts to beat.
+
+        Waits while the database is away, and while an earlier holder of the name
+        may live. Raises NameInUseError when that holder renews its lease.
+        """
+        folder = self._settings.var_folder / "run" / "locks"
+        lock = LifeLock(folder, self.name)
+        tenure = Tenure(self.name, lock, events)
+        registration = {
+            "name": self.name,
+            "host": socket.gethostname(),
+            "pid": pid,
+            "url": address,
+            "version": __version__,
+            "tasks": sorted(tasks),
+            "ttl_seconds": self._pace.ttl_seconds,
+            "boot_id": lock.identity.boot_id,
+            "lock_path": lock.identity.path,
+            "lock_device": lock.identity.device,
+            "lock_inode": lock.identity.inode,
+        }
+        try:
+            incarnation, lease = await self._register(registration)
+        except BaseException:
+            await tenure.end()
+            raise
+        self.joined_at = boot_time()
+        tenure.begin(incarnation, lease, self._url, self._pace)
+        clear_stale(folder, self.name, lock.path)
+        log.info("joined the cluster", node=self.name, incarnation=incarnation)
+        return tenure
+
+    async def _register(self, registration: dict[str, Any]) -> tuple[int, Lease]:
+        told = False
+        while True:
+            try:
+                conninfo = connection_string(self._url, f"ringfence {self.name} join")
+                async with await TimedAsyncConnection.connect(
+                    conninfo, autocommit=True, row_factory=namedtuple_row
+                ) as connection:
+                    return await self._register_over(connection, registration)
+            except psycopg.OperationalError as error:
+                if not told:
+                    told = True
+                    log.warning("waiting for the database before joining", error=str(error).strip())
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _register_over(
+        self, connection: TimedAsyncConnection, registration: dict[str, Any]
+    ) -> tuple[int, Lease]:
+        """Registers, if need be after the earlier holder of the name is proven dead or has expired."""
+        watch = Watch(self._pace.ttl_seconds, self._pace.margin_seconds)
+        seen: tuple[int, datetime] | None = None
+        while True:
+            sent_at = boot_time()
+            row = await (await connection.execute(STATEMENTS["register"], registration)).fetchone()
+            assert row is not None, "register_node() returns one row"
+            if row.incarnation is not None:
+                return row.incarnation, Lease(sent_at, self._pace.ttl_seconds, self._pace.margin_seconds)
+
+            holder = (row.holder_incarnation, row.holder_heartbeat_at)
+            if await self._buried_by_proof(connection):
+                continue
+            if seen is None:
+                log.warning(
+                    "the name is held; waiting for its lease to pass",
+                    node=self.name, host=row.holder_host, pid=row.holder_pid,
+                    lease_seconds=row.holder_lease.total_seconds(),
+                )
+                seen = holder
+            elif holder != seen:
+                raise NameInUseError(
+                    f"the name {self.name} is in use: process {row.holder_pid} on {row.holder_host} "
+                    f"renews its lease. Give this instance another name, or stop that one."
+                )
+            clock = await (await connection.execute(STATEMENTS["clock"])).fetchone()
+            assert clock is not None, "cluster_clock() returns one row"
+            watch.observe(Reading(sent_at, clock.clock, (clock.server_started, clock.timeline)))
+            if watch.is_complete and row.holder_lease.total_seconds() < 0:
+                await connection.execute(STATEMENTS["sweep"])
+                continue
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _buried_by_proof(self, connection: TimedAsyncConnection) -> bool:
+        rows = await (await connection.execute(STATEMENTS["members"])).fetchall()
+        for row in rows:
+            identity = LockIdentity(row.boot_id, row.lock_path, row.lock_dev, row.lock_ino)
+            if row.name == self.name and is_proven_dead(identity):
+                await connection.execute(
+                    STATEMENTS["declare_dead"],
+                    {
+                        "name": row.name,
+                        "incarnation": row.incarnation,
+                        "reason": "all its processes are gone; another incarnation takes its name",
+                    },
+                )
+                return True
+        return False
+
+    # Knowing
+
+    def heard(self, beat: Beat) -> None:
+        """Reads the members again if a heartbeat saw another version of them."""
+        if beat.membership != self._version:
+            self.refresh_soon()
+
+    def refresh_soon(self) -> None:
+        """Reads the members in a moment; calls while one is under way lead to one more."""
+        self._again = True
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.create_task(self._refresh_while_asked())
+
+    async def _refresh_while_asked(self) -> None:
+        while self._again:
+            await asyncio.sleep(GATHER_SECONDS)
+            self._again = False
+            try:
+                await self.refresh()
+            except DatabaseUnavailableError as error:
+                # The next heartbeat that gets through sees the old version and asks again.
+                log.warning("members could not be read", error=str(error))
+
+    async def refresh(self) -> None:
+        """Reads the members; calls `changed` if they did."""
+        rows = await self._database.rows(STATEMENTS["members"])
+        members = tuple(
+            Member(row.name, row.incarnation, row.state, frozenset(row.tasks), row.age_seconds) for row in rows
+        )
+        self._version = rows[0].version if rows else None
+        before = {(m.name, m.incarnation, m.state, m.tasks) for m in self.members}
+        after = {(m.name, m.incarnation, m.state, m.tasks) for m in members}
+        self.members = members
+        self.peers = tuple(
+            Peer(row.name, row.incarnation, LockIdentity(row.boot_id, row.lock_path, row.lock_dev, row.lock_ino))
+            for row in rows
+            if row.name != self.name and row.boot_id == boot_id()
+        )
+        if before != after:
+            self.quiet_since = boot_time()
+            self._changed()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether this node may start runs: nobody came or went for a while, or it waited long enough."""
+        now = boot_time()
+        return (
+            now - self.quiet_since >= self._settings.cluster.settle_seconds
+            or now - self.joined_at >= self._settings.cluster.settle_seconds_max
+        )
+
+    # Leaving
+
+    async def drain(self, tenure: Tenure) -> None:
+        """Tells everybody that this node starts nothing any more; heartbeats go on."""
+        await self._database.rows(
+            STATEMENTS["drain"], {"name": self.name, "incarnation": tenure.incarnation}, deadline_seconds=2
+        )
+
+    async def leave(self, tenure: Tenure) -> None:
+        """Takes this node off the list, after its last run has ended."""
+        await self._database.rows(
+            STATEMENTS["leave"], {"name": self.name, "incarnation": tenure.incarnation}, deadline_seconds=2
+        )
+        log.info("left the cluster", node=self.name, incarnation=tenure.incarnation)

@@ -1,0 +1,49 @@
+"""When this node may try to start a task that is due.
+
+The owner tries at once. Everybody else waits, each for a time of its own, so
+that a task starts even if its owner does not, and so that not all try together:
+liveness never hangs on the hash, and the hash is what spreads the work.
+
+Pure: no clock, no I/O. Moments are seconds on the caller's own clock.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from server.cluster.ring import preference
+
+OVERDUE_SECONDS = 3.0  # how long the owner has before anybody else tries
+PLACE_SECONDS = 0.5  # between two others, in the task's own order of the nodes
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What this node knows about the cluster.
+
+    owners: task -> node. knowing: task -> the live nodes that know it.
+    quiet_since: when the membership last changed. settling: nodes that just
+    started and don't start runs yet.
+    """
+
+    me: str
+    owners: Mapping[str, str]
+    knowing: Mapping[str, Sequence[str]]
+    quiet_since: float
+    settling: frozenset[str]
+
+
+def may_start_at(task: str, due: float, standing: Standing) -> float | None:
+    """From when on this node may try to start `task`, due at `due`; None for "not as things are".
+
+    An owner that settles is waited for; the membership then changes or gets
+    quiet, and the question is asked again.
+    """
+    owner = standing.owners.get(task)
+    if owner == standing.me:
+        return due
+    others = [node for node in standing.knowing.get(task, ()) if node != owner]
+    if standing.me not in others or (owner is not None and owner in standing.settling):
+        return None
+    place = preference(task, others).index(standing.me)
+    # After a change of membership the new owner gets the same time to begin.
+    return max(due, standing.quiet_since) + OVERDUE_SECONDS + PLACE_SECONDS * place

@@ -1,0 +1,193 @@
+"""What a job is given: who it is, and how to tell, sleep, write and be stopped.
+
+Lives in the job's own process. A thread listens to the node; the job itself
+may be a plain function that never returns to any loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import select
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import psycopg
+
+PROGRESS_SECONDS_MIN = 0.5
+MESSAGE_CHARACTERS_MAX = 200
+PACKET_BYTES_MAX = 200_000
+
+
+class JobCancelled(BaseException):  # noqa: N818 as asyncio.CancelledError, it is no error
+    """The job is asked to stop; passes every `except Exception` of the job's own code."""
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """What the node tells the job's process at its start."""
+
+    run_id: int
+    task: str
+    node: str
+    function: str
+    params: dict[str, Any]
+    var: str
+    scratch: str
+    database_url: str
+
+
+class Channel:
+    """The job's end of the socket to its node; one JSON object a packet."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._pending: dict[str, Any] | None = None
+        self._sent_at = 0.0
+        self._guard = threading.Lock()
+        self.cancelled = threading.Event()
+        self.on_cancel: Callable[[], None] | None = None
+
+    def receive_spec(self) -> RunSpec:
+        """Blocks until the node has said what to do."""
+        return RunSpec(**json.loads(self._socket.recv(PACKET_BYTES_MAX)))
+
+    def listen(self) -> None:
+        """Hears the node from a thread of its own from now on."""
+        threading.Thread(target=self._hear, name="channel", daemon=True).start()
+
+    def progress(self, report: dict[str, Any]) -> None:
+        """Sends a report, or keeps the newest until one may be sent again."""
+        with self._guard:
+            self._pending = report
+            self._flush(monotonic())
+
+    def finish(self, outcome: dict[str, Any]) -> None:
+        """Sends the last report and the outcome; nothing follows."""
+        with self._guard:
+            self._flush(self._sent_at + PROGRESS_SECONDS_MIN)
+            self._socket.setblocking(True)
+            self._socket.send(json.dumps(outcome).encode())
+
+    def _flush(self, now: float) -> None:
+        if self._pending is None or now - self._sent_at < PROGRESS_SECONDS_MIN:
+            return
+        try:
+            self._socket.send(json.dumps({"progress": self._pending}).encode(), socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return  # the node is busy; the thread tries again, with a newer report perhaps
+        self._pending = None
+        self._sent_at = monotonic()
+
+    def _hear(self) -> None:
+        while True:
+            ready, _, _ = select.select([self._socket], [], [], PROGRESS_SECONDS_MIN)
+            with self._guard:
+                self._flush(monotonic())
+            if not ready:
+                continue
+            data = self._socket.recv(PACKET_BYTES_MAX)
+            # Without a node nobody may run; the guardian kills us too, this is the gentler way.
+            if not data or "cancel" in json.loads(data):
+                self.cancelled.set()
+                if self.on_cancel is not None:
+                    self.on_cancel()
+                return
+
+
+class Context:
+    """What a plain function gets as its first argument."""
+
+    def __init__(self, spec: RunSpec, channel: Channel) -> None:
+        self.run_id = spec.run_id
+        """The run's id; it is the run's fencing token."""
+        self.task = spec.task
+        self.node = spec.node
+        self.var = Path(spec.var)
+        """The folder where this installation keeps what it writes."""
+        self.scratch = Path(spec.scratch)
+        """A private folder that is removed when the run has ended."""
+        self._database_url = spec.database_url
+        self._channel = channel
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the job is asked to stop; look at it in long loops."""
+        return self._channel.cancelled.is_set()
+
+    def progress(self, done: float, total: float, message: str = "") -> None:
+        """Reports how far the job is; cheap, may be called as often as wanted."""
+        self._channel.progress(
+            {"done": done, "total": total, "message": message[:MESSAGE_CHARACTERS_MAX]}
+        )
+
+    def sleep(self, seconds: float) -> None:
+        """Sleeps; raises JobCancelled as soon as the job is asked to stop."""
+        if self._channel.cancelled.wait(max(0.0, seconds)):
+            raise JobCancelled
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """A connection with the application's rights, to be used as a context manager."""
+        import psycopg  # noqa: PLC0415 a job without a database starts in half the time
+
+        return psycopg.connect(self._conninfo())
+
+    def guard(self, connection: psycopg.Connection[Any]) -> None:
+        """Lets the transaction that is open on `connection` commit only while this run is its own.
+
+        Call it inside the transaction that writes, and commit soon: the lease's
+        rest limits the transaction. Raises RunLostError when the run was lost.
+        """
+        import psycopg  # noqa: PLC0415
+
+        try:
+            connection.execute(_guard_statement(), {"run_id": self.run_id})
+        except psycopg.Error as error:
+            raise _run_lost(error) from error
+
+    def _conninfo(self) -> str:
+        from server.postgres.dsn import connection_string  # noqa: PLC0415
+
+        return connection_string(self._database_url, f"ringfence run {self.run_id} {self.task}")
+
+
+class AsyncContext(Context):
+    """What a coroutine gets as its first argument; a cancel arrives as CancelledError."""
+
+    async def sleep(self, seconds: float) -> None:  # type: ignore[override]
+        """Sleeps; a cancel ends it at once."""
+        await asyncio.sleep(max(0.0, seconds))
+
+    async def connect(self) -> psycopg.AsyncConnection[Any]:  # type: ignore[override]
+        """A connection with the application's rights, to be used as a context manager."""
+        import psycopg  # noqa: PLC0415
+
+        return await psycopg.AsyncConnection.connect(self._conninfo())
+
+    async def guard(self, connection: psycopg.AsyncConnection[Any]) -> None:  # type: ignore[override]
+        """As Context.guard()."""
+        import psycopg  # noqa: PLC0415
+
+        try:
+            await connection.execute(_guard_statement(), {"run_id": self.run_id})
+        except psycopg.Error as error:
+            raise _run_lost(error) from error
+
+
+def _guard_statement() -> str:
+    from server.postgres.statements import load  # noqa: PLC0415
+
+    return load("server.cron", "runs.sql")["assert_run"]
+
+
+def _run_lost(error: psycopg.Error) -> Exception:
+    from server.errors import RunLostError  # noqa: PLC0415
+    from server.postgres.faults import Fault, classify  # noqa: PLC0415
+
+    return RunLostError(str(error)) if classify(error) is Fault.RUN_LOST else error

@@ -1,0 +1,148 @@
+"""The queries behind history.py: one a collection, whatever its size.
+
+Each function answers the text of a statement, compiled once.
+"""
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    Subquery,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    null,
+    select,
+    true,
+)
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.sql.selectable import LateralFromClause
+
+from server.postgres.queries import json_text, rfc_3339, seconds, text_of
+from server.postgres.tables import nodes, runs, tasks
+
+_SUCCESSORS = runs.alias("successors")
+_MOMENT = TIMESTAMP(timezone=True)
+# As a literal, or the planner can't tell that the partial index holds these rows.
+_IS_RUNNING = runs.c.status == literal_column("'running'")
+
+# Of each filter of RunFilter, the condition that it sets.
+_CONDITIONS: dict[str, ColumnElement[bool]] = {
+    "task": runs.c.task_name == bindparam("task"),
+    "node": runs.c.node_name == bindparam("node"),
+    "status": runs.c.status == bindparam("status"),
+    "since": runs.c.started_at >= bindparam("since", type_=_MOMENT),
+    "until": runs.c.started_at < bindparam("until", type_=_MOMENT),
+    "before_id": runs.c.id < bindparam("before_id", type_=BigInteger),
+}
+
+
+@cache
+def tasks_query() -> str:
+    """All tasks by name, each with its running and its last run."""
+    return text_of(_tasks().order_by(tasks.c.name))
+
+
+@cache
+def task_query() -> str:
+    """One task with its running and its last run. Values: name."""
+    return text_of(_tasks().where(tasks.c.name == bindparam("name")))
+
+
+@cache
+def runs_query(filters: frozenset[str]) -> str:
+    """Runs, newest first. Values: limit, and one for each of `filters`."""
+    conditions = [_CONDITIONS[name] for name in sorted(filters)]
+    return text_of(
+        select(*_run_columns())
+        .where(*conditions)
+        .order_by(runs.c.id.desc())
+        .limit(bindparam("limit", type_=BigInteger))
+    )
+
+
+@cache
+def run_query() -> str:
+    """One run with its output. Values: id."""
+    return text_of(
+        select(*_run_columns(), runs.c.output).where(runs.c.id == bindparam("id", type_=BigInteger))
+    )
+
+
+def _run_columns() -> list[ColumnElement[Any]]:
+    """What a Run consists of, under the names of its members."""
+    successor = (
+        select(func.min(_SUCCESSORS.c.id)).where(_SUCCESSORS.c.predecessor_id == runs.c.id).scalar_subquery()
+    )
+    return [
+        runs.c.id,
+        runs.c.task_name.label("task"),
+        runs.c.node_name.label("node"),
+        runs.c.status,
+        runs.c.trigger,
+        rfc_3339(runs.c.scheduled_for).label("scheduled_for"),
+        rfc_3339(runs.c.started_at).label("started_at"),
+        rfc_3339(runs.c.finished_at).label("finished_at"),
+        seconds(runs.c.finished_at - runs.c.started_at).label("duration_seconds"),
+        runs.c.attempt,
+        json_text(runs.c.progress).label("progress"),
+        json_text(runs.c.result).label("result"),
+        runs.c.error,
+        runs.c.predecessor_id.label("predecessor"),
+        successor.label("successor"),
+    ]
+
+
+def _running() -> Subquery:
+    """All runs under way with the node that holds each; the index keeps it to one a task."""
+    holder = (nodes.c.name == runs.c.node_name) & (nodes.c.incarnation == runs.c.incarnation)
+    return (
+        select(
+            runs.c.id,
+            runs.c.task_name,
+            runs.c.node_name,
+            runs.c.started_at,
+            runs.c.progress,
+            nodes.c.host,
+            nodes.c.pid,
+        )
+        .select_from(runs.outerjoin(nodes, holder))
+        .where(_IS_RUNNING)
+        .subquery("running")
+    )
+
+
+def _last_run() -> LateralFromClause:
+    """The newest run of a task that has ended."""
+    return (
+        select(*_run_columns())
+        .where(runs.c.task_name == tasks.c.name, runs.c.finished_at.is_not(None))
+        .order_by(runs.c.id.desc())
+        .limit(literal_column("1"))
+        .lateral("last_run")
+    )
+
+
+def _tasks() -> Select[Any]:
+    running, last_run = _running(), _last_run()
+    return select(
+        tasks.c.name,
+        tasks.c.function,
+        tasks.c.schedule,
+        tasks.c.paused,
+        case((tasks.c.paused, null()), else_=rfc_3339(tasks.c.next_run_at)).label("next_run_at"),
+        running.c.id.label("running_id"),
+        running.c.node_name.label("running_node"),
+        running.c.host,
+        running.c.pid,
+        rfc_3339(running.c.started_at).label("running_started_at"),
+        seconds(func.clock_timestamp() - running.c.started_at).label("elapsed_seconds"),
+        json_text(running.c.progress).label("running_progress"),
+        *(column.label(f"last_{column.name}") for column in last_run.c),
+    ).select_from(
+        tasks.outerjoin(running, running.c.task_name == tasks.c.name).outerjoin(last_run, true())
+    )

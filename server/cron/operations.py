@@ -1,0 +1,71 @@
+"""What operators may do with tasks and runs: run now, pause, resume, cancel.
+
+Each is one call of a function of the database, which holds the rules; all may
+be repeated without harm.
+"""
+
+from datetime import datetime
+
+from server.cron.catalogue import Catalogue
+from server.errors import RunNotFoundError, TaskNotFoundError, TaskRefusedError
+from server.postgres.connections import Database
+from server.postgres.statements import load
+
+_STATEMENTS = load("server.cron", "operations.sql")
+
+
+async def run_now(database: Database, name: str) -> None:
+    """Makes a task due at once; its owner starts it.
+
+    Raises TaskNotFoundError, TaskRefusedError (it runs, or is paused),
+    DatabaseUnavailableError.
+    """
+    outcome = (await database.row(_STATEMENTS["run_task"], {"name": name})).outcome
+    if outcome == "unknown":
+        raise TaskNotFoundError(f"There is no task {name}.")
+    if outcome == "running":
+        raise TaskRefusedError(f"Task {name} is running already.")
+    if outcome == "paused":
+        raise TaskRefusedError(f"Task {name} is paused; resume it first.")
+
+
+async def pause(database: Database, name: str) -> None:
+    """Starts no new runs of a task; a running one goes on.
+
+    Raises TaskNotFoundError, DatabaseUnavailableError.
+    """
+    if not (await database.row(_STATEMENTS["pause_task"], {"name": name})).found:
+        raise TaskNotFoundError(f"There is no task {name}.")
+
+
+async def resume(database: Database, catalogue: Catalogue, name: str) -> None:
+    """Takes up a task's schedule again, with the first time that is still to come.
+
+    Raises TaskNotFoundError, DatabaseUnavailableError.
+    """
+    new_next = await _first_time_to_come(database, catalogue, name)
+    params = {"name": name, "new_next": new_next}
+    if not (await database.row(_STATEMENTS["resume_task"], params)).found:
+        raise TaskNotFoundError(f"There is no task {name}.")
+
+
+async def cancel(database: Database, run_id: int) -> None:
+    """Asks the holder of a run to stop it.
+
+    Raises RunNotFoundError, TaskRefusedError (it has ended), DatabaseUnavailableError.
+    """
+    outcome = (await database.row(_STATEMENTS["cancel_run"], {"run_id": run_id})).outcome
+    if outcome == "unknown":
+        raise RunNotFoundError(f"There is no run {run_id}.")
+    if outcome == "ended":
+        raise TaskRefusedError(f"Run {run_id} has ended.")
+
+
+async def _first_time_to_come(database: Database, catalogue: Catalogue, name: str) -> datetime | None:
+    """The next time after now; None leaves the stored one, which is to come, or not for us to compute."""
+    rows = await database.rows(_STATEMENTS["paused_task"], {"name": name})
+    if not rows or rows[0].next_run_at > rows[0].now:
+        return None
+    # A node that doesn't know the task leaves the time, and whoever owns it treats it as missed.
+    task = catalogue.counting(name, rows[0].definition, rows[0].definition_hash)
+    return None if task is None else task.following(rows[0].next_run_at, rows[0].now)

@@ -1,0 +1,24 @@
+-- What operators may do. The rules are in the functions (alembic/sql/0002_operate.sql).
+
+-- name: run_task
+select run_task(%(name)s::text) as outcome;
+
+-- name: pause_task
+select pause_task(%(name)s::text) as found;
+
+-- name: paused_task
+-- What the next time of a task is computed from, with the clock that counts.
+select t.name,
+       t.definition,
+       t.definition_hash,
+       t.next_run_at,
+       clock_timestamp() as now
+  from tasks as t
+ where t.name = %(name)s::text
+   and t.paused;
+
+-- name: resume_task
+select resume_task(%(name)s::text, %(new_next)s::timestamptz) as found;
+
+-- name: cancel_run
+select cancel_run(%(run_id)s::bigint) as outcome;

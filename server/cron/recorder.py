@@ -1,0 +1,90 @@
+"""Tells the database how runs go and how they ended.
+
+An ending is told until it is recorded or the run turns out to be lost: the
+database answers a repeat with "already", so telling twice is safe.
+"""
+
+import asyncio
+from typing import Any, cast
+
+import psycopg
+import structlog
+from psycopg.types.json import Jsonb
+
+from server.cluster.tenure import Tenure
+from server.cron.executor import Outcome
+from server.errors import DatabaseUnavailableError
+from server.postgres.connections import Database
+from server.postgres.statements import load
+
+PROGRESS_SECONDS = 1.0
+RETRY_SECONDS = 1.0
+STATEMENTS = load("server.cron", "runs.sql")
+
+log = structlog.get_logger(__name__)
+
+
+class Recorder:
+    """The scheduler's pen."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._progress: dict[int, dict[str, Any]] = {}
+
+    def progressed(self, run_id: int, progress: dict[str, Any]) -> None:
+        """Notes the newest progress of a run, for the next write."""
+        self._progress[run_id] = progress
+
+    async def write_progress(self, tenure: Tenure) -> frozenset[int]:
+        """Writes what was noted, in one statement; returns the runs that are not ours any more."""
+        if not self._progress:
+            return frozenset()
+        reports, self._progress = self._progress, {}
+        try:
+            row = await self._database.row(
+                STATEMENTS["report_progress"],
+                {
+                    "incarnation": tenure.incarnation,
+                    "run_ids": list(reports),
+                    "progress": [Jsonb(report) for report in reports.values()],
+                },
+                deadline_seconds=2,
+            )
+        except DatabaseUnavailableError:
+            return frozenset()  # a newer report follows in a second; this one is worth no trouble
+        return frozenset(reports) - frozenset(row.accepted)
+
+    async def finish(
+        self, tenure: Tenure, run_id: int, outcome: Outcome, retry_after_seconds: float | None = None
+    ) -> str:
+        """Records an ending; returns recorded, already or lost."""
+        self._progress.pop(run_id, None)
+        params = {
+            "run_id": run_id,
+            "incarnation": tenure.incarnation,
+            "status": outcome.status,
+            "result": None if outcome.result is None else Jsonb(outcome.result),
+            "output": outcome.output,
+            "error": outcome.error,
+            "retry_after_seconds": retry_after_seconds,
+        }
+        told = False
+        while not tenure.is_over:
+            try:
+                row = await self._database.row(STATEMENTS["finish_run"], params)
+                return cast(str, row.answer)
+            except DatabaseUnavailableError as error:
+                if not told:
+                    told = True
+                    log.warning("an ending waits for the database", run=run_id, error=str(error))
+            except psycopg.Error as error:
+                # The job's own text or result does not fit into the table. The ending must.
+                log.error("an ending could not be recorded as it is", run=run_id, error=str(error))
+                params |= {
+                    "status": "failed",
+                    "result": None,
+                    "output": None,
+                    "error": f"the database refused this run's result: {error.diag.message_primary}",
+                }
+            await asyncio.sleep(RETRY_SECONDS)
+        return "lost"

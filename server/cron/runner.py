@@ -1,0 +1,195 @@
+"""The runner: starts runs under a tenure, and sees each to its recorded end.
+
+A run is held from the moment its start is confirmed until its ending is told.
+What the database believes and what is held are compared at every heartbeat:
+a run that was taken away is killed, and a ghost (recorded as ours, held by
+nobody, since the answer to its start was lost) is ended.
+"""
+
+import asyncio
+from datetime import datetime
+from typing import Any
+
+import psycopg
+import structlog
+
+from server.cluster.heartbeat import Beat
+from server.cluster.lease import boot_time
+from server.cluster.tenure import Tenure
+from server.cron.catalogue import Task
+from server.cron.context import RunSpec
+from server.cron.executor import Executor, Job, Outcome, Reason
+from server.cron.recorder import PROGRESS_SECONDS, STATEMENTS, Recorder
+from server.cron.schedule import retry_delay_seconds
+from server.cron.view import TaskView
+from server.errors import DatabaseUnavailableError
+from server.postgres.connections import Database
+from server.settings import Settings
+
+START_SECONDS_MAX = 5.0
+RETRY_BASE_SECONDS, RETRY_SECONDS_MAX = 5.0, 600.0
+
+log = structlog.get_logger(__name__)
+
+
+class Runner:
+    """All runs of one tenure."""
+
+    def __init__(self, settings: Settings, url: str, database: Database, tenure: Tenure) -> None:
+        self._var = settings.var_folder
+        self._url = url
+        self._database = database
+        self._tenure = tenure
+        self._recorder = Recorder(database)
+        self._executor = Executor(tenure, self._recorder.progressed)
+        self._confirmed_at: dict[int, float] = {}  # run -> own clock
+        self._starting = 0
+        self._last_start_at = 0.0
+        self._following: set[asyncio.Task[None]] = set()
+        self._progress = asyncio.create_task(self._write_progress())
+
+    @property
+    def allows_start(self) -> bool:
+        """Whether a run may begin now."""
+        return self._tenure.allows_start
+
+    @property
+    def held(self) -> frozenset[int]:
+        """The runs that this node answers for, those whose ending is being told included."""
+        return frozenset(self._confirmed_at)
+
+    def stop(self, run_id: int, reason: Reason) -> None:
+        """Ends a run, if it is here; see Executor.stop()."""
+        self._executor.stop(run_id, reason)
+
+    def stop_all(self, reason: Reason) -> None:
+        """Ends every run of this node."""
+        self._executor.stop_all(reason)
+
+    def abandon_all(self, why: str) -> None:
+        """All processes of all runs are gone, and nobody told how they ended."""
+        self._executor.abandon_all(why)
+
+    def told_by_guardian(self, message: dict[str, Any]) -> None:
+        """Passes the guardian's word to the executor."""
+        self._executor.told(message)
+
+    async def all_ended(self) -> None:
+        """Returns when no run is held and every ending was told."""
+        while self._following:
+            await asyncio.wait(self._following)
+
+    def end(self) -> None:
+        """No run is left; stops what serves them all."""
+        self._progress.cancel()
+
+    async def start(self, seen: TaskView, task: Task, new_next: datetime) -> bool:
+        """Starts a task if the database agrees; does not wait for its end. False: refused.
+
+        new_next: the task's next time if this start consumes the tick in `seen`.
+        """
+        tenure = self._tenure
+        # The guardian is armed before the run exists: a node that freezes right
+        # after the commit is then killed in time.
+        if not await tenure.hold():
+            log.warning("not started: the guardian did not answer", task=seen.name)
+            return False
+        self._starting += 1
+        try:
+            row = await self._database.row(
+                STATEMENTS["start_run"],
+                {
+                    "task": seen.name,
+                    "node": tenure.name,
+                    "incarnation": tenure.incarnation,
+                    "expected_next": seen.next_run_at,
+                    "new_next": new_next,
+                },
+                # A second start after a lost answer is refused, and the first would be
+                # nobody's; a heartbeat finds it and ends it.
+                repeatable=False,
+                deadline_seconds=START_SECONDS_MAX,
+            )
+            run_id, reason = row.run_id, row.reason
+        except psycopg.errors.UniqueViolation:
+            run_id, reason = None, "already_running"
+        except DatabaseUnavailableError as error:
+            log.warning("a start has no answer", task=seen.name, error=str(error))
+            run_id, reason = None, "no_answer"
+        finally:
+            self._starting -= 1
+            self._last_start_at = boot_time()
+        if run_id is None:
+            log.debug("not started", task=seen.name, reason=reason)
+            tenure.release()
+            return False
+        self._confirmed_at[run_id] = boot_time()
+        log.info("run started", task=seen.name, run=run_id, trigger=row.trigger)
+        following = asyncio.create_task(self._see_to_the_end(run_id, task, row.attempt))
+        self._following.add(following)
+        following.add_done_callback(self._following.discard)
+        return True
+
+    async def _see_to_the_end(self, run_id: int, task: Task, attempt: int) -> None:
+        try:
+            job = self._launch(run_id, task)
+            outcome = await job.done
+            self._tenure.release()
+            if outcome.status == "lost":
+                log.warning("run lost", task=task.name, run=run_id)
+                return
+            retry = None
+            if outcome.status in {"failed", "timed_out"} and attempt <= task.settings.retries:
+                retry = retry_delay_seconds(attempt, RETRY_BASE_SECONDS, RETRY_SECONDS_MAX, str(run_id))
+            answer = await self._recorder.finish(self._tenure, run_id, outcome, retry)
+            log.info("run ended", task=task.name, run=run_id, status=outcome.status, answer=answer)
+        finally:
+            self._confirmed_at.pop(run_id, None)
+
+    def _launch(self, run_id: int, task: Task) -> Job:
+        spec = RunSpec(
+            run_id=run_id,
+            task=task.name,
+            node=self._tenure.name,
+            function=task.settings.function,
+            params=task.settings.params,
+            var=str(self._var),
+            scratch=str(self._var / "run" / "scratch" / f"{self._tenure.name}-{run_id}"),
+            database_url=self._url,
+        )
+        return self._executor.start(spec, task.settings.timeout_seconds)
+
+    async def _write_progress(self) -> None:
+        while True:
+            await asyncio.sleep(PROGRESS_SECONDS)
+            for run_id in await self._recorder.write_progress(self._tenure):
+                self._executor.stop(run_id, "lost")
+
+    def beaten(self, beat: Beat) -> None:
+        """Compares what the database believes that we run with what we do run."""
+        for run_id in beat.cancels & self.held:
+            self._executor.stop(run_id, "cancelled")
+        for run_id, started_at in self._confirmed_at.items():
+            if started_at < beat.sent_at and run_id not in beat.runs and run_id in self._executor.jobs:
+                log.error("a run was taken away; it is stopped", run=run_id)
+                self._executor.stop(run_id, "lost")
+        # The answer to a start may have been lost. Such a ghost would be renewed for
+        # ever. One whose start was under way when the beat was sent may be no ghost.
+        if self._starting == 0 and self._last_start_at < beat.sent_at:
+            for run_id in beat.runs - self.held:
+                self._end_ghost(run_id)
+
+    def _end_ghost(self, run_id: int) -> None:
+        log.warning("a run is recorded as ours that we don't hold; it is ended", run=run_id)
+        self._confirmed_at[run_id] = boot_time()
+        outcome = Outcome("interrupted", error="the answer to its start was lost, so it never began")
+
+        async def finish() -> None:
+            try:
+                await self._recorder.finish(self._tenure, run_id, outcome)
+            finally:
+                self._confirmed_at.pop(run_id, None)
+
+        ending = asyncio.create_task(finish())
+        self._following.add(ending)
+        ending.add_done_callback(self._following.discard)

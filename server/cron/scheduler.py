@@ -1,0 +1,194 @@
+"""The scheduler: starts what is due and this node's to start, and sees each run to its end.
+
+It decides on a view of the table of tasks that is read again on every change
+and every few seconds; being wrong costs a refused start_run(), never a second
+run. No leader, no traffic between nodes.
+"""
+
+import asyncio
+from datetime import datetime
+
+import psycopg
+import structlog
+from psycopg.types.json import Jsonb
+
+from server.cluster.lease import boot_time
+from server.cluster.membership import Membership
+from server.cluster.ring import assign
+from server.cron.catalogue import Catalogue, Task
+from server.cron.claims import Standing, may_start_at
+from server.cron.recorder import STATEMENTS
+from server.cron.runner import START_SECONDS_MAX, Runner
+from server.cron.schedule import Skip, Start, decide
+from server.cron.view import TaskView, View, from_rows
+from server.errors import DatabaseUnavailableError
+from server.postgres.connections import Database
+from server.settings import Settings
+
+VIEW_SECONDS_MAX = 5.0  # a lost notification costs at most this
+GATHER_SECONDS = 0.02  # a crowd of notifications costs one reading
+RETRY_SECONDS = 1.0
+REFUSED_SECONDS = 0.25  # after a refused start the view was old; asking at once might spin
+
+log = structlog.get_logger(__name__)
+
+
+class Scheduler:
+    """The cron service's part on this node."""
+
+    def __init__(
+        self, settings: Settings, database: Database, catalogue: Catalogue, membership: Membership
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._catalogue = catalogue
+        self._membership = membership
+        self._runner: Runner | None = None
+        self._view: View | None = None
+        self._wake = asyncio.Event()
+        self._stale = True
+        self._settled = False
+        self._draining = False
+
+    # Life
+
+    async def define_tasks(self) -> None:
+        """Writes this node's configuration to the table of tasks."""
+        now = (await self._database.row(STATEMENTS["clock"], deadline_seconds=60)).now
+        definitions = [
+            task.for_database(self._catalogue.revision, now) for task in self._catalogue.tasks.values()
+        ]
+        row = await self._database.row(
+            STATEMENTS["define_tasks"], {"definitions": Jsonb(definitions)}, deadline_seconds=60
+        )
+        if row.changed:
+            log.info("tasks defined", tasks=row.changed)
+
+    def begin(self, runner: Runner) -> None:
+        """A new tenure: everything of the last one has ended."""
+        self._runner = runner
+        self._settled = False
+        self.wake()
+
+    def wake(self) -> None:
+        """Something changed: read the tasks again and decide anew."""
+        self._stale = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Decides until it is cancelled."""
+        while True:
+            try:
+                pause = await self._decide()
+            except DatabaseUnavailableError as error:
+                # Doubt closes: without an answer nothing starts.
+                log.warning("the tasks could not be read", error=str(error))
+                pause = RETRY_SECONDS
+            except psycopg.Error:
+                log.exception("the tasks could not be decided on")
+                pause = VIEW_SECONDS_MAX
+            await self._rest(pause)
+
+    async def _rest(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+            await asyncio.sleep(GATHER_SECONDS)
+        except TimeoutError:
+            pass  # nothing happened; time itself is the reason to look again
+        self._wake.clear()
+
+    def drain(self) -> None:
+        """Starts nothing any more; what runs goes on."""
+        self._draining = True
+
+    # Deciding
+
+    async def _decide(self) -> float:
+        """Starts what may be started now; returns the seconds until something may be due."""
+        runner = self._runner
+        if runner is None or not runner.allows_start or self._draining:
+            return VIEW_SECONDS_MAX
+        if not self._settled:
+            if not self._membership.is_settled:
+                return self._settings.cluster.settle_seconds / 10
+            self._settled = True
+        if self._stale or self._view is None or boot_time() - self._view.read_at > VIEW_SECONDS_MAX:
+            await self._read_view()
+        if self._view is None:
+            return VIEW_SECONDS_MAX
+
+        standing = self._standing()
+        horizon = boot_time() + VIEW_SECONDS_MAX
+        refused = False
+        for seen in self._view.tasks.values():
+            if seen.paused or seen.task is None:
+                continue
+            # A tick of a running task is skipped by whoever may start it.
+            moment = seen.next_run_at if seen.running_id is not None else seen.earliest
+            start_at = may_start_at(seen.name, self._view.on_own_clock(moment), standing)
+            if start_at is None:
+                continue
+            if start_at > boot_time():
+                horizon = min(horizon, start_at)
+            else:
+                refused = not await self._act(runner, seen, seen.task) or refused
+        if refused:
+            return REFUSED_SECONDS
+        return 0.0 if self._stale else max(0.0, horizon - boot_time())
+
+    async def _read_view(self) -> None:
+        self._stale = False
+        rows = await self._database.rows(STATEMENTS["tasks_view"], deadline_seconds=START_SECONDS_MAX)
+        self._view = from_rows(rows, self._catalogue, boot_time())
+        for row in rows:
+            if row.cancel_requested and self._runner is not None:
+                self._runner.stop(row.running_id, "cancelled")
+
+    def _standing(self) -> Standing:
+        """Hashes the tasks to the live members, as last read."""
+        assert self._view is not None, "there is a view when there is something to decide"
+        live = {m.name: m for m in self._membership.members if m.state == "live"}
+        quiet_for = boot_time() - self._membership.quiet_since
+        cluster = self._settings.cluster
+        return Standing(
+            me=self._membership.name,
+            owners=assign(self._view.tasks, {name: member.tasks for name, member in live.items()}),
+            knowing={
+                task: [name for name, member in live.items() if task in member.tasks] for task in self._view.tasks
+            },
+            quiet_since=self._membership.quiet_since,
+            settling=frozenset(
+                name
+                for name, member in live.items()
+                if quiet_for < cluster.settle_seconds and member.age_seconds + quiet_for < cluster.settle_seconds_max
+            ),
+        )
+
+    async def _act(self, runner: Runner, seen: TaskView, task: Task) -> bool:
+        """Starts the task or skips its tick, whichever the schedule says; False if a start was refused."""
+        assert self._view is not None, "a task is only seen in a view"
+        now = self._view.now()
+        if seen.running_id is None and seen.due_at is not None and seen.due_at <= now:
+            self._stale = True
+            return await runner.start(seen, task, seen.next_run_at)
+
+        is_running = seen.running_id is not None
+        match decide(task.schedule, seen.next_run_at, now, running=is_running, policy=task.policy):
+            case Start(new_next):
+                self._stale = True
+                return await runner.start(seen, task, new_next)
+            case Skip(new_next, reason):
+                self._stale = True
+                await self._skip(seen, new_next, reason)
+        return True
+
+    async def _skip(self, seen: TaskView, new_next: datetime, reason: str) -> None:
+        params = {
+            "task": seen.name,
+            "expected_next": seen.next_run_at,
+            "new_next": new_next,
+            "reason": reason,
+        }
+        await self._database.rows(STATEMENTS["skip_tick"], params)
+        log.info("tick skipped", task=seen.name, reason=reason)

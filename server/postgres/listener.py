@@ -1,0 +1,77 @@
+"""LISTEN on a connection of its own, that finds out by itself when it is deaf."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+
+import psycopg
+import structlog
+from psycopg import sql
+
+from server.postgres.connections import TimedAsyncConnection
+from server.postgres.dsn import connection_string
+from server.postgres.statements import load
+
+PROBE_SECONDS = 5.0
+ANSWER_SECONDS_MAX = 3.0
+BACK_OFF_SECONDS_MAX = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+class Listener:
+    """Calls back for every notification, and after every connect.
+
+    Notifications that were sent while the connection was away are lost, so
+    `connected` must read the truth again from its table. Every few seconds the
+    connection is asked for an answer: a half-open one would be silent for ever.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        name: str,
+        channels: Sequence[str],
+        notified: Callable[[str, str], None],
+        connected: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._conninfo = connection_string(url, f"{name} listener")
+        self._channels = channels
+        self._notified = notified
+        self._connected = connected
+        self.is_listening = False
+
+    async def run(self) -> None:
+        """Listens until it is cancelled."""
+        back_off = 0.05
+        told = False
+        while True:
+            try:
+                async with await TimedAsyncConnection.connect(self._conninfo, autocommit=True) as connection:
+                    connection.call_seconds_max = ANSWER_SECONDS_MAX
+                    await self._listen(connection)
+                    if told:
+                        log.info("listener is back")
+                    back_off, told = 0.05, False
+                    await self._follow(connection)
+            except psycopg.Error as error:
+                if not told:
+                    log.warning("listener lost its connection; trying again", error=str(error).strip())
+                    told = True
+            finally:
+                self.is_listening = False
+            await asyncio.sleep(back_off * random.uniform(0.5, 1.0))  # noqa: S311 jitter, no secret
+            back_off = min(2 * back_off, BACK_OFF_SECONDS_MAX)
+
+    async def _listen(self, connection: TimedAsyncConnection) -> None:
+        for channel in self._channels:
+            await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
+        self.is_listening = True
+        await self._connected()
+
+    async def _follow(self, connection: TimedAsyncConnection) -> None:
+        while True:
+            async for notify in connection.notifies(timeout=PROBE_SECONDS):
+                self._notified(notify.channel, notify.payload)
+            # Asks the server, not the socket: a middlebox may acknowledge for a dead peer.
+            await connection.execute(load("server.postgres", "schema.sql")["listening_channels"])

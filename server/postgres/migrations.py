@@ -1,0 +1,83 @@
+"""Brings the schema to what this version needs, and back.
+
+One runner at a time: the migrations hold an advisory lock of their transaction
+(see alembic/env.py), so six nodes that start on an empty database migrate it once.
+"""
+
+import psycopg
+import structlog
+from alembic import command, op
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from psycopg import conninfo
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.pool import NullPool
+
+from server.postgres.schema import check_revision, current_revision, newest_revision
+from server.postgres.statements import load
+from server.shipped import shipped
+
+ADVISORY_LOCK = 7164226370940
+LOCK_TIMEOUT = "4s"
+STATEMENT_TIMEOUT = "5min"
+
+log = structlog.get_logger(__name__)
+
+
+def execute_files(*names: str) -> None:
+    """Executes files of alembic/sql in the migration that runs, in order."""
+    for name in names:
+        text = (shipped("alembic") / "sql" / name).read_text(encoding="utf-8")
+        # The driver would take a percent sign for a parameter.
+        op.get_bind().exec_driver_sql(text.replace("%", "%%"))
+
+
+def engine(url: str) -> Engine:
+    """An engine for migrations; connects with libpq's own reading of the URL."""
+    return create_engine(
+        "postgresql+psycopg://", creator=lambda: psycopg.connect(url, connect_timeout=5), poolclass=NullPool
+    )
+
+
+def upgrade(owner_url: str, application_url: str | None = None) -> list[str]:
+    """Migrates to the newest revision and renews the application's rights.
+
+    application_url: given when the application has a role of its own.
+    Returns the revisions that were run, oldest first.
+    """
+    with psycopg.connect(owner_url, connect_timeout=5) as connection:
+        before = current_revision(connection)
+    check_revision(before)
+    _run(owner_url, "upgrade", "head")
+    if application_url is not None and application_url != owner_url:
+        role = conninfo.conninfo_to_dict(application_url)["user"]
+        with psycopg.connect(owner_url, connect_timeout=5) as connection:
+            connection.execute(load("server.postgres", "schema.sql")["grant_rights"], {"role": role})
+    done = [name for name in _revisions() if name > (before or "")]
+    log.info("schema is up to date", revision=newest_revision(), ran=done)
+    return done
+
+
+def downgrade(owner_url: str, revision: str) -> None:
+    """Migrates back to `revision`; "base" leaves nothing."""
+    _run(owner_url, "downgrade", revision)
+
+
+def _run(owner_url: str, direction: str, revision: str) -> None:
+    with engine(owner_url).connect() as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        getattr(command, direction)(config, revision)
+        connection.commit()
+
+
+def alembic_config() -> Config:
+    """Alembic's configuration, wherever the migrations are installed."""
+    config = Config()
+    config.set_main_option("script_location", str(shipped("alembic")).replace("%", "%%"))
+    return config
+
+
+def _revisions() -> list[str]:
+    directory = ScriptDirectory.from_config(alembic_config())
+    return sorted(script.revision for script in directory.walk_revisions())

@@ -1,0 +1,55 @@
+"""Waits for the database and brings its schema up, before a node serves."""
+
+import random
+import threading
+from collections.abc import Callable
+
+import psycopg
+import structlog
+
+from server.errors import SchemaMismatchError
+from server.postgres.dsn import connection_string
+from server.postgres.faults import is_transient
+from server.postgres.schema import check_revision, current_revision, newest_revision
+from server.postgres.urls import application_url, has_two_roles, owner_url
+from server.settings import Settings
+
+PAUSE_SECONDS_MAX = 1.0
+
+log = structlog.get_logger(__name__)
+
+
+def prepare_schema(settings: Settings, is_stopping: Callable[[], bool]) -> None:
+    """Returns when the schema is the one that this code needs, or the node stops.
+
+    Blocks, and waits as long as the database is away; call it in a thread.
+    Raises SchemaMismatchError where waiting won't mend it.
+    """
+    pause, told = 0.05, False
+    while not is_stopping():
+        try:
+            with psycopg.connect(connection_string(application_url(settings), "ringfence start")) as connection:
+                if check_revision(current_revision(connection)):
+                    return
+            _migrate(settings)
+        except psycopg.Error as error:
+            if not is_transient(error):
+                raise SchemaMismatchError(f"the database refuses: {error}") from error
+            if not told:
+                told = True
+                log.warning("waiting for the database", error=str(error).strip().splitlines()[0])
+        else:
+            continue
+        threading.Event().wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 jitter, no secret
+        pause = min(2 * pause, PAUSE_SECONDS_MAX)
+
+
+def _migrate(settings: Settings) -> None:
+    if not settings.database.migrate:
+        raise SchemaMismatchError(
+            f"the database's schema is older than revision {newest_revision()}, which this version needs, "
+            "and database.migrate is off; run `ringfence migrate`"
+        )
+    from server.postgres.migrations import upgrade  # noqa: PLC0415 imports alembic, which most starts don't need
+
+    upgrade(owner_url(settings), application_url(settings) if has_two_roles(settings) else None)

@@ -1,0 +1,100 @@
+"""What one server process needs of its operating system: logs, limits, signals, sockets."""
+
+import asyncio
+import contextlib
+import ctypes
+import faulthandler
+import os
+import resource
+import signal
+import socket
+import stat
+from time import monotonic
+
+import structlog
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+
+from server.errors import ConfigurationError
+from server.logs import configure_logs
+from server.settings import Settings
+
+OPEN_FILES_WANTED = 65_536
+PR_SET_PDEATHSIG = 1
+
+log = structlog.get_logger(__name__)
+
+
+def prepare(settings: Settings, name: str) -> None:
+    """Prepares this process to be a node; called once, before the event loop."""
+    configure_logs(settings.logging.level, settings.logging.format, node=name)
+    raise_open_files_limit()
+    traces = settings.var_folder / "log" / f"{name}.traces"
+    traces.parent.mkdir(parents=True, exist_ok=True)
+    # A regular file: the guardian asks for the stacks of a node that may be stuck
+    # in a write to a full pipe.
+    faulthandler.register(signal.SIGUSR2, file=traces.open("a"), all_threads=True)
+    if "SUPERVISOR_ENABLED" in os.environ:
+        # Without supervisord nobody would restart us, nor stop us: then we drain.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def raise_open_files_limit() -> int:
+    """Raises the limit of open files as far as may be; returns it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES_WANTED if hard == resource.RLIM_INFINITY else min(OPEN_FILES_WANTED, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def listening_sockets(settings: Settings, number: int) -> list[socket.socket]:
+    """The node's own port, and the public one.
+
+    supervisord hands the public socket as descriptor 0. Started by hand, a node
+    takes the public port itself if nobody else has it.
+    """
+    sockets = _bind(settings, settings.node_port(number), f"node {number}'s own port")
+    inherited = _inherited_socket()
+    if inherited is not None:
+        return [*sockets, inherited]
+    try:
+        return [*sockets, *_bind(settings, settings.http.port, "http.port")]
+    except ConfigurationError as error:
+        log.warning("the public port is served by another process", reason=str(error))
+        return sockets
+
+
+def _bind(settings: Settings, port: int, what: str) -> list[socket.socket]:
+    try:
+        return bind_sockets(port, settings.http.host, backlog=settings.http.backlog)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{what}, {settings.http.host}:{port}, cannot be listened on: {error.strerror}; "
+            f"free it or set http.port (node N listens on http.port + N)"
+        ) from error
+
+
+def _inherited_socket() -> socket.socket | None:
+    if not stat.S_ISSOCK(os.fstat(0).st_mode):
+        return None
+    sock = socket.socket(fileno=os.dup(0))  # dup() gives a descriptor that children don't inherit
+    if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        sock.close()
+        return None
+    # Whoever inherits our descriptor 0 must not inherit the public socket.
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    sock.setblocking(False)
+    return sock
+
+
+async def drain_connections(http: HTTPServer, seconds: float) -> None:
+    """Waits until no request is in flight, `seconds` at most, then closes what is left."""
+    deadline = monotonic() + seconds
+    while http._connections and monotonic() < deadline:
+        await asyncio.sleep(0.05)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(1):
+            await http.close_all_connections()

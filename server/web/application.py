@@ -1,0 +1,85 @@
+"""All routes put together, with what happens to every request: its figures and its log line."""
+
+from collections.abc import Sequence
+
+import structlog
+from prometheus_client import CollectorRegistry
+from tornado.web import Application, RequestHandler
+
+from server import __version__
+from server.errors import RouteNotFoundError
+from server.web import cluster, health, money
+from server.web.handlers import JsonHandler
+from server.web.metrics import PoolCollector, RequestMetrics
+from server.web.routes import Route
+from server.web.services import Services
+
+__all__ = ["Services", "make_application"]
+
+NO_ROUTE = "none"
+log = structlog.get_logger(__name__)
+
+
+class IndexHandler(JsonHandler):
+    """GET /: what this is and where to go."""
+
+    parameters = None
+
+    def initialize(self, services: Services, route: str, routes: Sequence[Route]) -> None:
+        self.begin(services, route)
+        self.routes = routes
+
+    def get(self) -> None:
+        self.answer(
+            {
+                "service": "ringfence",
+                "version": __version__,
+                "node": self.services.node_name,
+                "routes": {route.path: _methods(route) for route in self.routes},
+            }
+        )
+
+
+class NotFoundHandler(JsonHandler):
+    """Whatever no route matches: 404 not_found."""
+
+    def admit(self) -> None:
+        raise RouteNotFoundError(f"There is nothing at {self.request.path[:200]}.")
+
+
+def make_application(services: Services, registry: CollectorRegistry | None = None) -> Application:
+    """The application of one node.
+
+    registry: where its figures go; one of its own unless given, so that two
+        applications in one process don't meet.
+    """
+    registry = registry or CollectorRegistry()
+    metrics = RequestMetrics(registry)
+    registry.register(PoolCollector(services.database))
+
+    def record(handler: RequestHandler) -> None:
+        route = handler.route if isinstance(handler, JsonHandler) else NO_ROUTE
+        method, status = handler.request.method or "", handler.get_status()
+        seconds = handler.request.request_time()
+        metrics.observe(route, method, status, seconds)
+        log.debug("answered", route=route, method=method, status=status, seconds=seconds)
+
+    routes: list[Route] = [
+        *money.ROUTES,
+        *cluster.routes(services),
+        *health.routes(services, registry),
+    ]
+    routes.append(Route("/", IndexHandler, {"routes": routes}))
+    return Application(
+        [
+            (route.pattern, route.handler, {"services": services, "route": route.path, **route.needs})
+            for route in routes
+        ],
+        default_handler_class=NotFoundHandler,
+        default_handler_args={"services": services, "route": NO_ROUTE},
+        log_function=record,
+    )
+
+
+def _methods(route: Route) -> list[str]:
+    return route.handler.allowed if issubclass(route.handler, JsonHandler) else []

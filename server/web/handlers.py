@@ -1,0 +1,186 @@
+"""The ground that all handlers stand on: admission, bodies, answers, errors.
+
+A handler parses, calls one thing and answers; everything else about HTTP is
+here. Bodies are streamed and counted, so that none is ever held beyond its
+limit. A request that is refused on its head is answered only when its body has
+gone by: closing a connection on unread data resets it, and the client would
+see the reset and not the answer. A body beyond its limit is answered at once
+and then thrown away up to a limit of its own.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar, cast
+
+import msgspec
+import structlog
+from tornado.http1connection import HTTP1Connection
+from tornado.web import HTTPError, RequestHandler, stream_request_body
+
+from server.errors import BodyTooLargeError, MethodNotAllowedError, RingfenceError
+from server.money.request_ids import RequestIds
+from server.web import admission, problem
+from server.web.parameters import Parameters
+from server.web.services import Services
+
+DISCARDED_BYTES_MAX = 16 * 1024 * 1024
+DISCARD_SECONDS_MAX = 5.0
+_METHODS = ("get", "post")
+_instances = RequestIds()
+log = structlog.get_logger(__name__)
+
+
+@stream_request_body
+class JsonHandler(RequestHandler):
+    """Takes JSON and answers JSON; errors become problem documents."""
+
+    parameters: ClassVar[tuple[str, ...] | None] = ()
+    """The query parameters that the route takes; None means any, unread."""
+    body_bytes_max: ClassVar[int] = admission.BODY_BYTES_MAX
+    allowed: ClassVar[list[str]] = []
+
+    query: Parameters
+
+    def __init_subclass__(cls) -> None:
+        own = [name for name in _METHODS if getattr(cls, name) is not getattr(RequestHandler, name)]
+        methods = [name.upper() for name in own]
+        cls.allowed = [*methods, *(["HEAD"] if "get" in own else []), *(["OPTIONS"] if own else [])]
+
+    def begin(self, services: Services, route: str) -> None:
+        """route: its path with places, for metrics and logs."""
+        self.services = services
+        self.route = route
+        self._body = bytearray()
+        self._received_bytes = 0
+        self._refusal: RingfenceError | None = None
+        self._instance: str | None = None
+
+    initialize: Callable[..., None] = begin
+    """Called by Tornado with what the route gives; a handler that needs more takes it, and calls begin()."""
+
+    def set_default_headers(self) -> None:
+        self.set_header("Server", "Ringfence")
+        self.set_header("Content-Type", "application/json")
+        self.set_header("Cache-Control", "no-cache")
+        self.set_header("X-Content-Type-Options", "nosniff")
+
+    # What comes in
+
+    def prepare(self) -> None:
+        """Judges the head of the request."""
+        # The count below takes the place of Tornado's limit, whose answer has no body.
+        self._connection.set_max_body_size(1 << 62)
+        try:
+            self.admit()
+        except RingfenceError as error:
+            if self.request.headers.get("Expect"):
+                # The client waits to be told to go on; told this, it need not send the body.
+                raise
+            self._connection.set_body_timeout(DISCARD_SECONDS_MAX)
+            self._refuse(error)
+
+    def admit(self) -> None:
+        """Raises the error for a request that its head alone condemns."""
+        admission.check_length(self.request.headers, self.body_bytes_max)
+        if self.request.method not in self.allowed:
+            raise MethodNotAllowedError(self.request.method or "", self.allowed)
+        admission.check_media_type(self.request.headers)
+        if self.parameters is not None:
+            self.query = Parameters(self.request.query, self.parameters)
+            if not self.parameters:
+                self.query.done()
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        self._received_bytes += len(chunk)
+        if self._received_bytes <= self.body_bytes_max:
+            if self._refusal is None:
+                self._body += chunk
+            return None
+        if not self._headers_written:
+            self._body.clear()
+            self._refuse(BodyTooLargeError(self.body_bytes_max))
+        return self._close() if self._received_bytes > DISCARDED_BYTES_MAX else None
+
+    def body(self) -> bytes:
+        """The whole body; at most body_bytes_max."""
+        return bytes(self._body)
+
+    # What goes out
+
+    def answer(self, value: object, status: int = 200) -> None:
+        """Ends the request with a value as JSON."""
+        self.set_status(status)
+        self.finish(msgspec.json.encode(value))
+
+    async def head(self, *places: str) -> None:
+        """As GET; Tornado leaves the body out."""
+        await self.get(*places)  # type: ignore[misc]
+
+    def options(self, *_places: str) -> None:
+        """What may be asked here."""
+        self.set_status(204)
+        self.set_header("Allow", ", ".join(self.allowed))
+        self.clear_header("Content-Type")
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Called by Tornado for whatever a handler raised."""
+        error = kwargs["exc_info"][1] if "exc_info" in kwargs else HTTPError(status_code)
+        self._write_problem(self._problem_of(error))
+        self.finish()
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """Logs what nobody foresaw, once, under the instance that the answer names."""
+        if problem.is_foreseen(value):
+            log.debug("refused", route=self.route, error=str(value))
+            return
+        self._instance = f"urn:uuid:{_instances.make()}"
+        log.error(
+            "a request failed",
+            instance=self._instance,
+            method=self.request.method,
+            route=self.route,
+            exc_info=(typ, value, tb),
+        )
+
+    # Refusals
+
+    @property
+    def _connection(self) -> HTTP1Connection:
+        return cast(HTTP1Connection, self.request.connection)
+
+    def _refuse(self, error: RingfenceError) -> None:
+        """Answers with an error: after the body, or before one that is too large to wait for."""
+        self._refusal = self._refusal or error
+        setattr(self, str(self.request.method).lower(), self._finish_refusal)
+        if isinstance(error, BodyTooLargeError):
+            self._write_problem(self._refusal)
+            self.set_header("Connection", "close")
+            self.flush()
+
+    async def _finish_refusal(self, *_places: str) -> None:
+        """Stands in for the method of a refused request; the body has gone by now."""
+        if self._headers_written:
+            await self._close()
+        elif self._refusal is not None:
+            raise self._refusal
+
+    async def _close(self) -> None:
+        """Ends an answer that was given before the body's end, and with it the connection."""
+        if not self._finished:
+            await self.finish()
+        self._connection.close()
+
+    def _problem_of(self, error: BaseException) -> RingfenceError:
+        if isinstance(error, HTTPError) and error.status_code < 500:
+            return problem.from_tornado(error, self.request.method or "", self.allowed)
+        if isinstance(error, RingfenceError) and problem.is_foreseen(error):
+            return error
+        return problem.UnexpectedError(self._instance)
+
+    def _write_problem(self, error: RingfenceError) -> None:
+        self.set_status(error.status)
+        self.set_header("Content-Type", problem.CONTENT_TYPE)
+        for name, value in problem.headers(error).items():
+            self.set_header(name, value)
+        text = problem.document(error)
+        self.set_header("Content-Length", str(len(text)))
+        self.write(text)

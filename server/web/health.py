@@ -1,0 +1,109 @@
+"""Is this node alive, should it get requests, and how is it doing."""
+
+import asyncio
+from time import monotonic
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from server.errors import DatabaseUnavailableError, RingfenceError
+from server.postgres.connections import Database
+from server.postgres.statements import load
+from server.web.handlers import JsonHandler
+from server.web.routes import Route
+from server.web.services import Services
+
+PROBE_SECONDS_KEPT = 0.5
+PROBE_SECONDS_MAX = 2.0
+
+
+class NotReadyError(RingfenceError):
+    """This node should get no requests now; its reasons say why."""
+
+    status = 503
+    code = "not_ready"
+    title = "This node is not ready"
+
+    def __init__(self, reasons: list[str]) -> None:
+        super().__init__("; ".join(reasons).capitalize() + ".")
+        self.reasons = reasons
+
+    def members(self) -> dict[str, Any]:
+        return {"reasons": self.reasons}
+
+
+class DatabaseProbe:
+    """Whether the database answers: asked at most twice a second, whoever wants to know."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._statement = load("server.web", "health.sql")["answers"]
+        self._asked_at = float("-inf")
+        self._asking: asyncio.Task[bool] | None = None
+
+    async def answers(self) -> bool:
+        """True if it answered within PROBE_SECONDS_MAX, now or PROBE_SECONDS_KEPT ago."""
+        asking = self._asking
+        if asking is None or (asking.done() and monotonic() - self._asked_at > PROBE_SECONDS_KEPT):
+            self._asked_at = monotonic()
+            asking = self._asking = asyncio.create_task(self._ask())
+        # Shielded: others may wait for the same answer when this one's client goes away.
+        return await asyncio.shield(asking)
+
+    async def _ask(self) -> bool:
+        try:
+            await self._database.rows(self._statement, deadline_seconds=PROBE_SECONDS_MAX)
+        except DatabaseUnavailableError:
+            # Just what was asked; the pool logs the reason.
+            return False
+        return True
+
+
+class HealthHandler(JsonHandler):
+    """GET /healthz: 200 while the process can answer at all."""
+
+    parameters = None
+
+    def get(self) -> None:
+        self.answer({"status": "ok", "node": self.services.node_name})
+
+
+class ReadyHandler(JsonHandler):
+    """GET /readyz: 200 if this node should get requests, else 503 not_ready with the reasons."""
+
+    parameters = None
+
+    def initialize(self, services: Services, route: str, probe: DatabaseProbe) -> None:
+        self.begin(services, route)
+        self.probe = probe
+
+    async def get(self) -> None:
+        reasons = self.services.readiness()
+        if not await self.probe.answers():
+            reasons = [*reasons, "the database does not answer"]
+        if reasons:
+            raise NotReadyError(reasons)
+        self.answer({"status": "ready", "node": self.services.node_name})
+
+
+class MetricsHandler(JsonHandler):
+    """GET /metrics: the figures of this node in the text form of Prometheus."""
+
+    parameters = None
+
+    def initialize(self, services: Services, route: str, registry: CollectorRegistry) -> None:
+        self.begin(services, route)
+        self.registry = registry
+
+    def get(self) -> None:
+        self.set_header("Content-Type", CONTENT_TYPE_LATEST)
+        self.finish(generate_latest(self.registry))
+
+
+def routes(services: Services, registry: CollectorRegistry) -> tuple[Route, ...]:
+    """The routes of this module."""
+    return (
+        Route("/healthz", HealthHandler),
+        Route("/readyz", ReadyHandler, {"probe": DatabaseProbe(services.database)}),
+        Route("/metrics", MetricsHandler, {"registry": registry}),
+    )

@@ -1,0 +1,58 @@
+"""Figures for Prometheus: requests by route and status, and the pool of connections."""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from server.postgres.connections import Database
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_GAUGES = {
+    "pool_size": "Connections that the pool holds.",
+    "pool_available": "Connections that nobody uses now.",
+    "requests_waiting": "Requests that wait for a connection now.",
+}
+_COUNTERS = {
+    "requests_num": "Connections that were asked for.",
+    "requests_queued": "Connections that had to be waited for.",
+    "requests_wait_ms": "Milliseconds waited for connections.",
+    "requests_errors": "Connections that were not got in time.",
+    "connections_num": "Connections that were tried to open.",
+    "connections_errors": "Connections that could not be opened.",
+    "connections_lost": "Connections that were found broken.",
+}
+
+
+class RequestMetrics:
+    """Counts and times requests. A route's label is its path with places, never what a client sent."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._seconds = Histogram(
+            "ringfence_http_request_seconds",
+            "Time from a request's head to its answer.",
+            ("route", "method", "status"),
+            buckets=_SECONDS,
+            registry=registry,
+        )
+
+    def observe(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Takes in one answered request."""
+        # A method that nobody knows is the client's invention, and labels must stay few.
+        self._seconds.labels(route, method if method in METHODS else "other", str(status)).observe(seconds)
+
+
+class PoolCollector(Collector):
+    """The figures of the pool, read when they are asked for."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def collect(self) -> Iterator[Metric]:
+        found = self._database.statistics()
+        for name, help_text in _GAUGES.items():
+            yield GaugeMetricFamily(f"ringfence_database_{name}", help_text, value=found.get(name, 0))
+        for name, help_text in _COUNTERS.items():
+            yield CounterMetricFamily(f"ringfence_database_{name}", help_text, value=found.get(name, 0))

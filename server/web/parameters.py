@@ -1,0 +1,144 @@
+"""Query parameters and places in paths: read, checked, and every fault named.
+
+Pure: texts in, values out.
+"""
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Collection
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qsl
+from uuid import UUID
+
+from server.errors import InvalidRequestError, RequestError
+from server.money.amounts import INTEGER_MAX, is_request_id
+
+FIELDS_MAX = 20
+NAME_CHARACTERS_MAX = 64
+_ID_DIGITS_MAX = 16
+_DIGITS = re.compile(r"[0-9]{1,16}")
+_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+_RFC_3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
+)
+
+
+class InvalidParametersError(InvalidRequestError):
+    """Parameters of the URL are wrong; each is named.
+
+    faults: (name of the parameter, what was wrong) for each.
+    """
+
+    def members(self) -> dict[str, Any]:
+        return {"errors": [{"parameter": name, "detail": fault} for name, fault in self.faults]}
+
+
+class Parameters:
+    """The query of one request. Getters note what is wrong; done() raises it all at once."""
+
+    def __init__(self, query: str, takes: Collection[str]) -> None:
+        self._faults: list[tuple[str, str]] = []
+        self._values: dict[str, str] = {}
+        for name, value in self._pairs(query):
+            shown = name[:NAME_CHARACTERS_MAX]
+            if name not in takes:
+                known = f"known here: {', '.join(takes)}" if takes else "this route takes none"
+                self._faults.append((shown, f"is an unknown parameter; {known}"))
+            elif name in self._values:
+                self._faults.append((shown, "is given more than once"))
+            else:
+                self._values[name] = value
+
+    def done(self) -> None:
+        """Raises InvalidParametersError if anything was wrong."""
+        if self._faults:
+            raise InvalidParametersError(self._faults)
+
+    def whole_number(self, name: str, default: int, most: int) -> int:
+        """A number from 1 to `most`."""
+        text = self._values.get(name)
+        if text is None:
+            return default
+        if not _DIGITS.fullmatch(text) or not 1 <= int(text) <= most:
+            self._faults.append((name, f"must be a whole number from 1 to {most}"))
+            return default
+        return int(text)
+
+    def name(self, name: str) -> str | None:
+        """The name of a task or a node."""
+        text = self._values.get(name)
+        if text is not None and not is_name(text):
+            self._faults.append((name, "must be a name: up to 100 letters, digits, and _ . : -"))
+        return text
+
+    def choice(self, name: str, choices: Collection[str]) -> str | None:
+        """One of a few words."""
+        text = self._values.get(name)
+        if text is not None and text not in choices:
+            self._faults.append((name, f"must be one of {', '.join(choices)}"))
+        return text
+
+    def moment(self, name: str) -> datetime | None:
+        """A moment as in RFC 3339."""
+        text = self._values.get(name)
+        if text is None:
+            return None
+        if _RFC_3339.fullmatch(text):
+            with suppress(ValueError):  # the 31st of February: the same answer as for another text
+                return datetime.fromisoformat(text.upper())
+        # A plus sign in a query means a space, which is how an offset is lost.
+        expected = "must be a moment such as 2026-01-31T08:00:00Z (in an offset, write %2B for +)"
+        self._faults.append((name, expected))
+        return None
+
+    def cursor(self, name: str, kind: str) -> int | None:
+        """The place that `next` of the page before named; see cursor_after()."""
+        text = self._values.get(name)
+        if text is None:
+            return None
+        with suppress(ValueError):  # not base64, not ASCII or no number: as for another text
+            padded = text + "=" * (-len(text) % 4)
+            last_id = int(urlsafe_b64decode(padded).decode("ascii").partition(":")[2][:_ID_DIGITS_MAX])
+            if cursor_after(kind, last_id) == text:
+                return last_id
+        self._faults.append((name, "must be what `next` of the page before says, unchanged"))
+        return None
+
+    @staticmethod
+    def _pairs(query: str) -> list[tuple[str, str]]:
+        if not query:
+            return []
+        try:
+            return parse_qsl(
+                query, keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MAX
+            )
+        except ValueError:
+            raise RequestError(
+                f"The query can't be read: UTF-8 and up to {FIELDS_MAX} parameters were expected."
+            ) from None
+
+
+def cursor_after(kind: str, last_id: int) -> str:
+    """An opaque text for "what follows after this id"; clients must not take it apart."""
+    return urlsafe_b64encode(f"{kind}:{last_id}".encode()).decode().rstrip("=")
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can be the name of a task or a node."""
+    return _NAME.fullmatch(text) is not None
+
+
+def id_in_path(name: str, text: str) -> int:
+    """An id out of a path. Raises InvalidParametersError."""
+    if not _DIGITS.fullmatch(text) or not 1 <= int(text) <= INTEGER_MAX:
+        raise InvalidParametersError([(name, f"must be a whole number from 1 to {INTEGER_MAX}")])
+    return int(text)
+
+
+def request_id_in_path(name: str, text: str) -> UUID:
+    """A request id out of a path. Raises InvalidParametersError."""
+    if not is_request_id(text):
+        raise InvalidParametersError([(name, "must be a UUID")])
+    return UUID(text)

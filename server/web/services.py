@@ -1,0 +1,23 @@
+"""What the routes need of the node: everything that handlers may touch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from server.money.bank import Bank
+from server.postgres.connections import Database
+from server.settings import Settings
+
+
+@dataclass(frozen=True)
+class Services:
+    """Handed to every handler.
+
+    readiness: the reasons why this node should get no requests now; empty when
+        it should. Asked often, so it must be cheap and do no I/O.
+    """
+
+    settings: Settings
+    node_name: str
+    database: Database
+    bank: Bank
+    readiness: Callable[[], list[str]]

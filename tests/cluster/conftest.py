@@ -1,0 +1,36 @@
+"""What the tests on real processes share: fleets of nodes, and whole services."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fleet import Fleet
+from service import Service, product_environment, service_settings
+
+
+@pytest.fixture
+def fleet(database, tmp_path) -> Iterator[Callable[..., Fleet]]:
+    """Makes fleets on a database of the test's own, and ends their nodes after the test."""
+    made: list[Fleet] = []
+
+    def make(tasks: dict[str, Any], **cluster: Any) -> Fleet:
+        folder = tmp_path / f"fleet-{len(made) + 1}"
+        folder.mkdir()
+        made.append(Fleet(folder, database.application_url, tasks, **cluster))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def service(tmp_path: Path, project: Path) -> Iterator[Service]:
+    """A service that is not started yet; nothing of it is left after the test."""
+    one = Service(
+        tmp_path, [sys.executable, "-m", "server"], service_settings(), product_environment(project)
+    )
+    yield one
+    one.clean_up()

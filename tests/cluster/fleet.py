@@ -1,0 +1,183 @@
+"""Real nodes as real processes, for tests: started, watched, killed, and always cleaned up."""
+
+import contextlib
+import json
+import os
+import random
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+HERE = Path(__file__).resolve().parent
+Value = TypeVar("Value")
+
+
+def wait_until(condition: Callable[[], Value], seconds: float = 30.0, why: str = "it") -> Value:
+    """Returns the condition's first true value; fails if there is none in time."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"{why} did not happen within {seconds:g} s"
+        select.select([], [], [], 0.02)
+    return value
+
+
+def free_ports(count: int) -> int:
+    """The first of `count` ports in a row that nobody listens on."""
+    chooser = random.SystemRandom()
+    for _ in range(200):
+        first = chooser.randrange(20_000, 30_000)
+        with contextlib.ExitStack() as stack:
+            try:
+                for port in range(first, first + count):
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first
+    raise AssertionError("no free ports in a row")
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs; a zombie does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def children(pid: int) -> list[int]:
+    """The direct children of a process."""
+    found = []
+    with contextlib.suppress(FileNotFoundError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                found += [int(word) for word in (task / "children").read_text().split()]
+    return found
+
+
+class Fleet:
+    """Some nodes of one cluster, on one database, with one configuration."""
+
+    def __init__(self, folder: Path, url: str, tasks: dict[str, Any], **cluster: Any) -> None:
+        self.folder = folder
+        self.url = url
+        self.witness = folder / "witness"
+        self.witness.touch()
+        self.port = free_ports(12)
+        self.processes: dict[int, subprocess.Popen[bytes]] = {}
+        settings = {
+            "http": {"port": self.port},
+            "cluster": {"ttl": 6, "margin": 1, "settle": 1.5, "drain_seconds": 5} | cluster,
+            "tasks": tasks,
+            "logging": {"level": "debug"},
+        }
+        self.config = folder / "config.yaml"
+        self.config.write_text(yaml.safe_dump(settings))
+
+    def start(self, *numbers: int) -> None:
+        """Starts nodes, all at one moment."""
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("RINGFENCE_")} | {
+            "RINGFENCE_DATABASE__URL": self.url,
+            "PYTHONPATH": os.pathsep.join([str(HERE.parent.parent), str(HERE)]),
+        }
+        for number in numbers:
+            with (self.folder / f"node-{number}.log").open("ab") as log:
+                self.processes[number] = subprocess.Popen(
+                    [sys.executable, "-m", "server", "serve", "--node", str(number), "--config", str(self.config)],
+                    env=environ, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                )
+
+    def signal(self, number: int, what: signal.Signals) -> None:
+        """Sends a signal to a node's own process."""
+        self.processes[number].send_signal(what)
+
+    def wait_for_end(self, number: int, seconds: float = 15.0) -> int:
+        """The exit code of a node that ends."""
+        return self.processes.pop(number).wait(timeout=seconds)
+
+    def guardian_of(self, number: int) -> int:
+        """The process id of a node's guardian."""
+        return children(self.processes[number].pid)[0]
+
+    def get(self, path: str, node: int | None = None) -> Any:
+        """The JSON answer of a node (the first that runs, if none is named)."""
+        number = node or min(self.processes)
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port + number}{path}", timeout=10) as answer:
+            return json.load(answer)
+
+    def is_ready(self, number: int) -> bool:
+        """Whether a node answers that it is ready."""
+        assert self.processes[number].poll() is None, self.log(number)
+        try:
+            self.get("/readyz", number)
+        except (OSError, urllib.error.HTTPError):
+            return False
+        return True
+
+    def wait_ready(self, seconds: float = 60.0) -> None:
+        """Waits until every node that runs is ready."""
+        for number in self.processes:
+            wait_until(lambda number=number: self.is_ready(number), seconds, f"node-{number} ready")
+
+    def running(self) -> dict[str, dict[str, Any]]:
+        """task -> its running run, as a node tells it."""
+        return {task["name"]: task["running"] for task in self.get("/tasks")["tasks"] if task["running"]}
+
+    def spread(self) -> Counter[str]:
+        """How many running runs each node holds."""
+        return Counter(run["node"] for run in self.running().values())
+
+    def runs(self, **filters: str) -> list[dict[str, Any]]:
+        """The history, newest first."""
+        query = "&".join(f"{key}={value}" for key, value in filters.items())
+        return self.get(f"/runs?limit=1000&{query}")["runs"]
+
+    def testimony(self) -> list[dict[str, Any]]:
+        """What the jobs themselves wrote, outside every table of the product."""
+        return [json.loads(line) for line in self.witness.read_text().splitlines()]
+
+    def log(self, number: int) -> str:
+        """What a node wrote to its log."""
+        return (self.folder / f"node-{number}.log").read_text(errors="replace")
+
+    def close(self) -> None:
+        """Ends everything that this fleet started."""
+        for process in self.processes.values():
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGCONT)
+                process.send_signal(signal.SIGINT)
+        deadline = time.monotonic() + 10
+        for process in self.processes.values():
+            try:
+                process.wait(timeout=max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def overlaps(testimony: list[dict[str, Any]]) -> list[str]:
+    """Every two executions of one task that the witness saw at one moment.
+
+    An execution without an end (it was killed) counts until its last tick.
+    """
+    spans: dict[str, dict[int, list[float]]] = {}
+    for line in testimony:
+        spans.setdefault(line["task"], {}).setdefault(line["run"], []).append(line["at"])
+    found = []
+    for task, runs in spans.items():
+        ordered = sorted((min(moments), max(moments), run) for run, moments in runs.items())
+        for (_, end, run), (start, _, other) in zip(ordered, ordered[1:], strict=False):
+            if start < end:
+                found.append(f"{task}: run {other} began {end - start:.3f} s before run {run} ended")
+    return found

@@ -1,0 +1,121 @@
+"""A real PostgreSQL for every test that touches SQL.
+
+RINGFENCE_TEST_SERVER names a server and a superuser on it, such as
+`postgresql://postgres@127.0.0.1:5432/postgres`; without it the embedded one is
+started in a temporary folder for the whole session.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+import pytest
+from psycopg import conninfo, sql
+
+from server.postgres import migrations
+from server.postgres.embedded import EmbeddedServer
+
+OWNER = "ringfence_owner"
+APPLICATION = "ringfence"
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class TestDatabase:
+    """One database, migrated, with the two roles that the product uses."""
+
+    __test__ = False
+
+    name: str
+    application_url: str
+    owner_url: str
+
+    def connect(self) -> "psycopg.Connection[tuple[object, ...]]":
+        """A connection of the application's role; each statement commits by itself."""
+        return psycopg.connect(self.application_url, autocommit=True)
+
+    def connect_as_owner(self) -> "psycopg.Connection[tuple[object, ...]]":
+        """A connection of the role that owns the tables; each statement commits by itself."""
+        return psycopg.connect(self.owner_url, autocommit=True)
+
+
+def url_for(server: str, **changes: str) -> str:
+    """The server's URL with another database, user or options."""
+    parts = {key: str(value) for key, value in conninfo.conninfo_to_dict(server).items()} | changes
+    return "postgresql:///?" + "&".join(f"{key}={quote(value, safe='')}" for key, value in parts.items())
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a superuser on a running PostgreSQL."""
+    given = os.environ.get("RINGFENCE_TEST_SERVER")
+    if given:
+        yield given
+        return
+    embedded = EmbeddedServer(tmp_path_factory.mktemp("postgres"))
+    embedded.start()
+    try:
+        yield embedded.superuser_url
+    finally:
+        embedded.stop()
+
+
+@pytest.fixture(scope="session")
+def template(server: str) -> Iterator[str]:
+    """A migrated database that others are copied from."""
+    name = f"ringfence_template_{os.getpid()}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        for role, login in ((OWNER, "nologin"), (APPLICATION, "login")):
+            if not connection.execute("select 1 from pg_roles where rolname = %s", [role]).fetchone():
+                connection.execute(sql.SQL("create role {} " + login).format(sql.Identifier(role)))
+        connection.execute(
+            sql.SQL("create database {} owner {}").format(sql.Identifier(name), sql.Identifier(OWNER))
+        )
+    migrations.upgrade(
+        url_for(server, dbname=name, options=f"-c role={OWNER}"), url_for(server, dbname=name, user=APPLICATION)
+    )
+    yield name
+    _drop(server, name)
+
+
+@pytest.fixture
+def empty_database(server: str, template: str) -> Iterator[TestDatabase]:
+    """A database without any schema; `template` made the roles."""
+    yield from _database(server, "template0")
+
+
+@pytest.fixture
+def database(server: str, template: str) -> Iterator[TestDatabase]:
+    """A migrated database of the test's own: account 1 with 10,000, and nothing else."""
+    yield from _database(server, template)
+
+
+def _database(server: str, origin: str) -> Iterator[TestDatabase]:
+    name = f"ringfence_test_{os.getpid()}_{next(_numbers)}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("create database {} template {} owner {}").format(
+                sql.Identifier(name), sql.Identifier(origin), sql.Identifier(OWNER)
+            )
+        )
+    yield TestDatabase(
+        name,
+        url_for(server, dbname=name, user=APPLICATION),
+        url_for(server, dbname=name, options=f"-c role={OWNER}"),
+    )
+    _drop(server, name)
+
+
+def _drop(server: str, name: str) -> None:
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def project() -> Path:
+    """The top of the checkout."""
+    return Path(__file__).resolve().parent.parent

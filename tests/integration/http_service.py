@@ -1,0 +1,131 @@
+"""The real application on a real port, in this process, over a test's own database."""
+
+import asyncio
+import json
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest
+from tornado.httputil import HTTPHeaders
+from tornado.ioloop import IOLoop
+from tornado.netutil import bind_sockets
+
+from server.money.bank import Bank
+from server.postgres.connections import Database
+from server.settings import Settings, TaskSettings
+from server.web.application import Services, make_application
+from server.web.server import make_http_server
+
+JSON = {"Content-Type": "application/json"}
+CLIENTS_MAX = 250
+DEADLINE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: HTTPHeaders
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    def is_problem(self, status: int, code: str) -> bool:
+        """Whether this is the problem document of that code, in every member that all of them have."""
+        found = self.json
+        return (
+            self.status == found["status"] == status
+            and found["code"] == code
+            and found["type"].endswith(f":{code}")
+            and self.headers["Content-Type"] == "application/problem+json"
+            and bool(found["title"])
+            and bool(found["detail"])
+        )
+
+
+class Service:
+    """Starts and stops with the test's loop; nodes are many applications over one database."""
+
+    def __init__(self, database, home: Path, *, name: str = "node-1", deadline_seconds: float = DEADLINE_SECONDS):
+        self.reasons: list[str] = []
+        self.settings = Settings(
+            home=home, source="test", tasks={"backup": TaskSettings(function="server.jobs.pi:run", every=60.0)}
+        )
+        self.database = Database(database.application_url, connections=2, name=name)
+        self.bank = Bank(self.database, deadline_seconds)
+        services = Services(
+            settings=self.settings,
+            node_name=name,
+            database=self.database,
+            bank=self.bank,
+            readiness=lambda: list(self.reasons),
+        )
+        self.application = make_application(services)
+
+    async def start(self) -> None:
+        self.server = make_http_server(self.application)
+        sockets = bind_sockets(0, "127.0.0.1", family=socket.AF_INET, backlog=1024)
+        self.port = sockets[0].getsockname()[1]
+        self.server.add_sockets(sockets)
+        self.client = AsyncHTTPClient(force_instance=True, max_clients=CLIENTS_MAX)
+        await self.database.open()
+
+    async def stop(self) -> None:
+        self.client.close()
+        self.server.stop()
+        await self.server.close_all_connections()
+        await self.database.close()
+
+    async def call(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        """One request. body: bytes as they are, anything else as JSON with its content type."""
+        sent = dict(headers or {})
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+            sent = JSON | sent
+        request = HTTPRequest(
+            f"http://127.0.0.1:{self.port}{path}",
+            method=method,
+            headers=sent,
+            body=body,
+            allow_nonstandard_methods=True,
+            follow_redirects=False,
+            decompress_response=False,
+            request_timeout=30,
+        )
+        answer = await self.client.fetch(request, raise_error=False)
+        if answer.code == 599:
+            raise AssertionError(f"{method} {path}: no answer: {answer.error}")
+        return Answer(answer.code, answer.headers, answer.body)
+
+    async def get(self, path: str) -> Any:
+        """The JSON that a path answers with 200."""
+        answer = await self.call("GET", path)
+        assert answer.status == 200, answer.body
+        return answer.json
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection to write bytes on, for requests that no client sends."""
+        return await asyncio.open_connection("127.0.0.1", self.port)
+
+
+async def read_answer(reader: asyncio.StreamReader) -> Answer:
+    """One answer from a raw connection, which stays open."""
+    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 20)).decode("latin1")
+    start, _, rest = head.partition("\r\n")
+    headers = HTTPHeaders.parse(rest.rstrip("\r\n") + "\r\n")
+    length = int(headers.get("Content-Length", "0"))
+    body = await asyncio.wait_for(reader.readexactly(length), 20)
+    return Answer(int(start.split()[1]), headers, body)
+
+
+def new_loop() -> IOLoop:
+    """A loop of Tornado that is nobody's current one until it runs."""
+    return IOLoop(make_current=False)

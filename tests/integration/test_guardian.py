@@ -1,0 +1,258 @@
+"""The guardian: real processes, real signals."""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from server.cluster.guardian import boot_time
+from server.cluster.guardianship import Guardianship
+from server.cluster.lifelock import LifeLock, LockIdentity, is_proven_dead
+
+NODE = """
+import json, os, sys
+from pathlib import Path
+from server.cluster.guardian import boot_time
+from server.cluster.guardianship import Guardianship
+from server.cluster.lifelock import LifeLock
+
+lock = LifeLock(Path(sys.argv[1]), "node")
+guardian = Guardianship(lock.fd)
+guardian.arm(boot_time() + float(sys.argv[2]), 0)
+null = os.open(os.devnull, os.O_RDWR)
+for run, program in enumerate(sys.argv[3:], 1):
+    guardian.start(run, [sys.executable, "-c", program], (null, null))
+pids = {}
+def told(message):
+    if message["is"] == "started":
+        pids[message["run"]] = message["pid"]
+import select
+while len(pids) < len(sys.argv) - 3:
+    select.select([guardian.socket], [], [], 10)
+    guardian.receive(told)
+identity = lock.identity
+print(json.dumps({"guardian": guardian.pid, "jobs": list(pids.values()),
+                  "lock": [identity.boot_id, identity.path, identity.device, identity.inode]}), flush=True)
+sys.stdin.read()
+"""
+
+SLEEPER = "import time; time.sleep(600)"
+# Its grandchild leaves the session and loses its parent, as a daemon does.
+ABANDONER = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        open(sys.argv[1] if len(sys.argv) > 1 else PATH, "w").write(str(os.getpid()))
+        time.sleep(600)
+    os._exit(0)
+time.sleep(600)
+"""
+
+
+def wait_until(condition, seconds: float = 10.0):
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        select.select([], [], [], 0.01)
+    return value
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state in "ZX"
+
+
+class FakeNode:
+    """A process that holds a lock and a guardian with jobs, as a node does."""
+
+    def __init__(self, folder: Path, lease_seconds: float, *programs: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", NODE, str(folder), str(lease_seconds), *programs],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        told = json.loads(self.process.stdout.readline())
+        self.guardian: int = told["guardian"]
+        self.jobs: list[int] = told["jobs"]
+        self.lock = LockIdentity(*told["lock"])
+
+    def everybody(self) -> list[int]:
+        return [self.process.pid, self.guardian, *self.jobs]
+
+    def close(self) -> None:
+        for pid in self.everybody():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def fake_node(tmp_path: Path) -> Iterator[object]:
+    made: list[FakeNode] = []
+
+    def make(lease_seconds: float, *programs: str) -> FakeNode:
+        made.append(FakeNode(tmp_path / "locks", lease_seconds, *programs))
+        return made[-1]
+
+    yield make
+    for node in made:
+        node.close()
+
+
+def test_the_lock_is_held_while_any_process_lives_and_free_when_all_are_gone(fake_node):
+    node = fake_node(600, SLEEPER, SLEEPER)
+    assert not is_proven_dead(node.lock)
+    os.kill(node.process.pid, signal.SIGKILL)
+    wait_until(lambda: is_proven_dead(node.lock), 5)
+    assert all(is_gone(pid) for pid in node.jobs)
+
+
+def test_when_the_node_is_killed_an_abandoned_grandchild_dies_too(fake_node, tmp_path):
+    note = tmp_path / "grandchild"
+    node = fake_node(600, f"PATH = {str(note)!r}\n{ABANDONER}")
+    grandchild = int(wait_until(lambda: note.exists() and note.read_text()))
+    assert not is_gone(grandchild)
+    os.kill(node.process.pid, signal.SIGKILL)
+    wait_until(lambda: is_proven_dead(node.lock), 5)
+    wait_until(lambda: is_gone(grandchild), 5)
+
+
+def test_a_frozen_node_is_killed_with_its_jobs_at_the_deadline(fake_node):
+    node = fake_node(1.5, SLEEPER)
+    os.kill(node.process.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    wait_until(lambda: is_gone(node.process.pid) and all(is_gone(pid) for pid in node.jobs), 5)
+    assert time.monotonic() - began < 4
+
+
+def test_a_node_that_holds_nothing_is_left_alone_at_the_deadline(fake_node):
+    deadline = boot_time() + 4
+    node = fake_node(4, "pass")
+    wait_until(lambda: is_gone(node.jobs[0]))
+    wait_until(lambda: boot_time() > deadline + 1)
+    assert not is_gone(node.process.pid)
+    assert not is_gone(node.guardian)
+
+
+def test_jobs_die_with_a_killed_guardian(fake_node):
+    node = fake_node(600, SLEEPER, SLEEPER)
+    os.kill(node.guardian, signal.SIGKILL)
+    wait_until(lambda: all(is_gone(pid) for pid in node.jobs), 5)
+
+
+def test_a_frozen_guardian_can_still_be_killed_and_its_jobs_with_it(fake_node):
+    node = fake_node(600, SLEEPER)
+    os.kill(node.guardian, signal.SIGSTOP)
+    os.kill(node.guardian, signal.SIGKILL)
+    wait_until(lambda: is_gone(node.jobs[0]), 5)
+
+
+def test_node_and_guardian_killed_together_leave_no_job(fake_node):
+    node = fake_node(600, SLEEPER)
+    os.kill(node.process.pid, signal.SIGKILL)
+    os.kill(node.guardian, signal.SIGKILL)
+    wait_until(lambda: is_gone(node.jobs[0]), 5)
+
+
+@pytest.fixture
+def guardian(tmp_path: Path) -> Iterator[Guardianship]:
+    lock = LifeLock(tmp_path / "locks", "node")
+    guardian = Guardianship(lock.fd)
+    yield guardian
+    guardian.end()
+    lock.release()
+
+
+def hear(guardian: Guardianship, what: str, seconds: float = 10.0) -> dict:
+    heard: list[dict] = []
+    deadline = time.monotonic() + seconds
+    while not any(message["is"] == what for message in heard):
+        left = deadline - time.monotonic()
+        assert left > 0, f"no {what!r}, only {heard}"
+        select.select([guardian.socket], [], [], left)
+        guardian.receive(heard.append)
+    return next(message for message in heard if message["is"] == what)
+
+
+def start(guardian: Guardianship, run: int, program: str) -> int:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    read, write = os.pipe()
+    guardian.start(run, [sys.executable, "-c", program], (theirs.fileno(), write))
+    ours.close()
+    theirs.close()
+    os.close(write)
+    return read
+
+
+def test_a_disarmed_guardian_refuses_to_start(guardian):
+    os.close(start(guardian, 1, "pass"))
+    assert hear(guardian, "refused")["run"] == 1
+
+
+def test_a_guardian_refuses_to_start_after_its_deadline(guardian):
+    guardian.arm(boot_time() - 0.001, 0)
+    os.close(start(guardian, 1, "pass"))
+    assert "lease" in hear(guardian, "refused")["reason"]
+
+
+def test_an_ending_tells_exit_code_signal_and_peak_memory(guardian):
+    guardian.arm(boot_time() + 60, 0)
+    os.close(start(guardian, 1, "raise SystemExit(7)"))
+    assert hear(guardian, "ended")["code"] == 7
+    os.close(start(guardian, 2, "import os; os.kill(os.getpid(), 9)"))
+    ended = hear(guardian, "ended")
+    assert ended["code"] == -9
+    assert ended["peak_kib"] > 1000
+
+
+def test_an_ending_is_told_only_when_what_the_job_started_is_gone(guardian, tmp_path):
+    note = tmp_path / "grandchild"
+    guardian.arm(boot_time() + 60, 0)
+    os.close(start(guardian, 1, f"PATH = {str(note)!r}\n{ABANDONER}"))
+    grandchild = int(wait_until(lambda: note.exists() and note.read_text()))
+    guardian.kill(1)
+    hear(guardian, "ended")
+    assert is_gone(grandchild)
+
+
+def test_a_job_gets_a_session_of_its_own_and_no_descriptor_of_its_node(guardian):
+    guardian.arm(boot_time() + 60, 0)
+    program = "import os; print(os.getpid() == os.getsid(0), sorted(map(int, os.listdir('/proc/self/fd'))))"
+    read = start(guardian, 1, program)
+    hear(guardian, "ended")
+    own_session, descriptors = os.read(read, 1000).decode().split(" ", 1)
+    os.close(read)
+    assert own_session == "True"
+    # stdin, stdout, stderr, the channel, the lock, and the folder that is being listed.
+    assert json.loads(descriptors) == [0, 1, 2, 3, 4, 5]
+
+
+def test_ending_the_guardian_ends_and_reaps_everything(tmp_path):
+    lock = LifeLock(tmp_path / "locks", "node")
+    guardian = Guardianship(lock.fd)
+    guardian.arm(boot_time() + 60, 0)
+    os.close(start(guardian, 1, SLEEPER))
+    pid = hear(guardian, "started")["pid"]
+    guardian.end()
+    assert is_gone(pid)
+    lock.release()
+    assert is_proven_dead(lock.identity)

@@ -1,0 +1,163 @@
+"""What is decided about ticks that are due, late, or come while the task runs."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.cron.schedule import (
+    STILL_RUNNING,
+    TICKS_COUNTED_MAX,
+    Cron,
+    Every,
+    Policy,
+    Skip,
+    Start,
+    Wait,
+    decide,
+)
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+FIVE_MINUTES = Every(300)
+ONCE, SKIP, ALL = Policy("once"), Policy("skip"), Policy("all")
+
+
+def after(**duration: float) -> datetime:
+    return NOON + timedelta(**duration)
+
+
+@pytest.mark.parametrize("policy", [ONCE, SKIP, ALL])
+@pytest.mark.parametrize("running", [False, True])
+def test_before_its_time_a_task_waits_for_it(policy: Policy, running: bool) -> None:
+    assert decide(FIVE_MINUTES, NOON, after(seconds=-1), running, policy) == Wait(NOON)
+
+
+@pytest.mark.parametrize("policy", [ONCE, SKIP, ALL])
+def test_a_tick_in_time_starts_under_every_policy(policy: Policy) -> None:
+    assert decide(FIVE_MINUTES, NOON, after(seconds=2), False, policy) == Start(after(minutes=5))
+
+
+@pytest.mark.parametrize("schedule", [FIVE_MINUTES, Cron("*/5 * * * *", "UTC")])
+def test_once_starts_one_run_for_all_missed_ticks(schedule: Every | Cron) -> None:
+    assert decide(schedule, NOON, after(minutes=52), False, ONCE) == Start(after(minutes=55))
+
+
+@pytest.mark.parametrize("schedule", [FIVE_MINUTES, Cron("*/5 * * * *", "UTC")])
+def test_skip_leaves_out_the_missed_ticks_and_counts_them(schedule: Every | Cron) -> None:
+    now = after(minutes=52)
+    assert decide(schedule, NOON, now, False, SKIP) == Skip(
+        after(minutes=55), "11 ticks missed by more than 60 s", 11
+    )
+
+
+def test_skip_still_starts_the_newest_tick_within_the_grace() -> None:
+    now = after(minutes=50, seconds=30)
+    skipped = decide(FIVE_MINUTES, NOON, now, False, SKIP)
+    assert skipped == Skip(after(minutes=50), "10 ticks missed by more than 60 s", 10)
+    assert decide(FIVE_MINUTES, after(minutes=50), now, False, SKIP) == Start(after(minutes=55))
+
+
+def test_the_grace_is_one_period_where_that_is_less() -> None:
+    assert decide(Every(10), NOON, after(seconds=11), False, SKIP) == Skip(
+        after(seconds=10), "1 tick missed by more than 10 s", 1
+    )
+
+
+def test_skip_loses_no_tick_that_comes_just_as_the_grace_of_the_one_before_ends() -> None:
+    assert decide(Every(10), NOON, after(seconds=10), False, SKIP) == Start(after(seconds=10))
+
+
+@pytest.mark.parametrize("schedule", [FIVE_MINUTES, Cron("*/5 * * * *", "UTC")])
+def test_all_starts_one_missed_tick_after_the_other(schedule: Every | Cron) -> None:
+    assert decide(schedule, NOON, after(minutes=52), False, ALL) == Start(after(minutes=5))
+
+
+@pytest.mark.parametrize("schedule", [FIVE_MINUTES, Cron("*/5 * * * *", "UTC")])
+def test_all_skips_what_is_older_than_the_newest_so_many(schedule: Every | Cron) -> None:
+    policy = Policy("all", ticks_max=3)
+    assert decide(schedule, NOON, after(minutes=52), False, policy) == Skip(
+        after(minutes=40), "8 ticks older than the newest 3 missed", 8
+    )
+    assert decide(schedule, after(minutes=40), after(minutes=52), False, policy) == Start(after(minutes=45))
+
+
+@pytest.mark.parametrize("policy", [ONCE, SKIP])
+def test_a_tick_that_comes_while_the_task_runs_is_skipped_with_that_reason(policy: Policy) -> None:
+    decision = decide(FIVE_MINUTES, NOON, after(seconds=1), True, policy)
+    assert decision == Skip(after(minutes=5), STILL_RUNNING, 1)
+
+
+def test_under_all_a_tick_that_comes_while_the_task_runs_keeps_its_place() -> None:
+    assert decide(FIVE_MINUTES, NOON, after(seconds=1), True, ALL) == Wait(after(minutes=5))
+
+
+@pytest.mark.parametrize("policy", [ONCE, SKIP, ALL])
+def test_ten_years_of_outage_are_decided_at_once(policy: Policy) -> None:
+    decision = decide(Every(0.001), NOON, after(days=3_650), False, policy)
+    assert not isinstance(decision, Wait)
+    assert decision.new_next > after(days=3_649) or policy is ALL
+
+
+def test_many_missed_cron_ticks_are_skipped_in_countable_pieces() -> None:
+    cron, next_run_at, now, skipped = Cron("* * * * *", "Europe/Berlin"), NOON, after(days=20), 0
+    while isinstance(decision := decide(cron, next_run_at, now, False, SKIP), Skip):
+        assert 0 < decision.ticks <= TICKS_COUNTED_MAX
+        skipped += decision.ticks
+        next_run_at = decision.new_next
+    assert isinstance(decision, Start)
+    assert skipped == 20 * 1_440 - 1
+    assert next_run_at == now - MINUTE
+
+
+def test_jitter_shifts_the_stored_times_and_not_the_grid() -> None:
+    policy = Policy(jitter_seconds=7)
+    nine = Cron("0 9 * * *", "UTC")
+    stored = datetime(2026, 1, 1, 9, 0, 7, tzinfo=UTC)
+    assert decide(nine, stored, stored - timedelta(seconds=3), False, policy) == Wait(stored)
+    assert decide(nine, stored, stored, False, policy) == Start(stored + timedelta(days=1))
+
+
+def test_a_decision_counts_real_time_in_whatever_zone_it_is_asked() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    before = datetime(2026, 3, 29, 1, 59, tzinfo=berlin)  # a minute before 03:00
+    assert decide(Every(60), before, datetime(2026, 3, 29, 3, 0, 30, tzinfo=berlin), False, ONCE) == Start(
+        datetime(2026, 3, 29, 1, 1, tzinfo=UTC)
+    )
+
+
+@given(
+    st.sampled_from([Policy("once"), Policy("skip"), Policy("all", ticks_max=5)]),
+    st.sampled_from(
+        [Every(7), Every(90), Cron("*/2 * * * *", "Asia/Kolkata"), Cron("0 3 * * *", "Europe/Berlin")]
+    ),
+    st.lists(st.tuples(st.floats(0, 2_000), st.booleans()), max_size=40),
+)
+def test_every_tick_is_started_merged_or_counted_as_skipped(
+    policy: Policy, schedule: Every | Cron, steps: list[tuple[float, bool]]
+) -> None:
+    next_run_at = schedule.following(NOON, NOON)
+    now = next_run_at
+    for seconds, running in steps:
+        now += timedelta(seconds=seconds)
+        decision = decide(schedule, next_run_at, now, running, policy)
+        if isinstance(decision, Wait):
+            assert decision.until > now
+            continue
+        passed = schedule.due(next_run_at, decision.new_next)
+        assert decision.new_next > next_run_at
+        if isinstance(decision, Skip):
+            assert decision.ticks == len(passed) - 1
+            assert decision.reason
+        elif policy.missed == "once":
+            assert decision.new_next > now
+        else:
+            assert len(passed) == 2
+        next_run_at = decision.new_next
+
+
+def test_a_policy_that_would_run_no_missed_tick_is_refused() -> None:
+    with pytest.raises(ValueError, match="0 missed ticks"):
+        Policy("all", ticks_max=0)
