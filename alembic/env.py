@@ -1,8 +1,8 @@
 """How alembic reaches the database: one connection, short locks, one runner at a time."""
 
+from alembic import context
 from sqlalchemy import Connection, text
 
-from alembic import context
 from server.postgres.migrations import ADVISORY_LOCK, LOCK_TIMEOUT, STATEMENT_TIMEOUT, engine
 from server.postgres.tables import metadata
 from server.postgres.urls import owner_url

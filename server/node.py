@@ -48,7 +48,11 @@ class Node:
         self.name = f"node-{number}"
         url = application_url(settings)
         self._url = url
-        self._database = Database(url, connections=settings.database.connections, name=f"ringfence {self.name}")
+        self._database = Database(
+            url, connections=settings.database.connections, name=f"ringfence {self.name}"
+        )
+        # Apart, so that a crowd of withdrawals keeps no run from being started or ended.
+        self._money = Database(url, connections=1, name=f"ringfence {self.name} money")
         self._catalogue = Catalogue.from_settings(settings)
         self._membership = Membership(settings, url, self.name, self._database, self._members_changed)
         self._scheduler = Scheduler(settings, self._database, self._catalogue, self._membership)
@@ -71,6 +75,7 @@ class Node:
         loop.add_signal_handler(signal.SIGINT, self._on_sigint)
         http = self._serve_http()
         await self._database.open()
+        await self._money.open()
         cluster = asyncio.create_task(self._take_part())
         await self._stop_asked.wait()
         await self._stop(http, cluster)
@@ -94,7 +99,7 @@ class Node:
             settings=self.settings,
             node_name=self.name,
             database=self._database,
-            bank=Bank(self._database, self.settings.money.deadline_seconds),
+            bank=Bank(self._money, self.settings.money.deadline_seconds),
             readiness=self._not_ready_because,
         )
         http = make_http_server(make_application(services))
@@ -255,6 +260,7 @@ class Node:
         http.conn_params.no_keep_alive = True
         await cluster
         await process.drain_connections(http, 0.2 if self._hurry.is_set() else HTTP_DRAIN_SECONDS_MAX)
+        await self._money.close()
         await self._database.close()
         log.info("stopped", node=self.name)
 

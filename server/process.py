@@ -93,7 +93,7 @@ def _inherited_socket() -> socket.socket | None:
 async def drain_connections(http: HTTPServer, seconds: float) -> None:
     """Waits until no request is in flight, `seconds` at most, then closes what is left."""
     deadline = monotonic() + seconds
-    while http._connections and monotonic() < deadline:
+    while http._connections and monotonic() < deadline:  # noqa: ASYNC110 Tornado has no event for it
         await asyncio.sleep(0.05)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(1):

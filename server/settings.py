@@ -20,7 +20,7 @@ from server.shipped import shipped
 PREFIX = "RINGFENCE_"
 CONFIG_VARIABLE = "RINGFENCE_CONFIG"
 
-Seconds = Annotated[float, BeforeValidator(lambda value: parse_duration(value))]
+Seconds = Annotated[float, BeforeValidator(parse_duration)]
 SecondsOrNone = Annotated[float, BeforeValidator(lambda value: parse_duration(value, minimum=0))]
 Port = Annotated[int, Field(ge=1, le=65535)]
 TaskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
@@ -43,7 +43,7 @@ class Database(_Section):
 
     url: str | None = None
     owner_url: str | None = None
-    connections: Annotated[int, Field(ge=1, le=100)] = 2
+    connections: Annotated[int, Field(ge=1, le=100)] = 1
     migrate: bool = True
 
 
@@ -227,8 +227,10 @@ def _describe(error: ValidationError, path: Path, origins: Mapping[tuple[str, ..
         reason = {"extra_forbidden": "unknown key", "missing": "is missing"}.get(
             fault["type"], fault["msg"].removeprefix("Value error, ")
         )
-        shown = "" if fault["type"] in {"missing", "extra_forbidden"} or isinstance(fault["input"], dict) else (
-            f" (got {_shorten(repr(fault['input']))})"
+        shown = (
+            ""
+            if fault["type"] in {"missing", "extra_forbidden"} or isinstance(fault["input"], dict)
+            else (f" (got {_shorten(repr(fault['input']))})")
         )
         lines.append(f"{place}: {'.'.join(location) or 'the whole'}: {reason}{shown}")
     return "\n".join(lines)

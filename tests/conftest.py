@@ -76,7 +76,8 @@ def template(server: str) -> Iterator[str]:
             sql.SQL("create database {} owner {}").format(sql.Identifier(name), sql.Identifier(OWNER))
         )
     migrations.upgrade(
-        url_for(server, dbname=name, options=f"-c role={OWNER}"), url_for(server, dbname=name, user=APPLICATION)
+        url_for(server, dbname=name, options=f"-c role={OWNER}"),
+        url_for(server, dbname=name, user=APPLICATION),
     )
     yield name
     _drop(server, name)

@@ -77,7 +77,8 @@ def environment(settings: Settings) -> dict[str, str]:
 
 
 def _changes(settings: Settings, places: Files) -> dict[str, dict[str, str]]:
-    log = places.log.parent
+    # supervisord expands the logs of programs twice, and everything else once.
+    log = _value(places.log.parent).replace("%", "%%")
     home = _value(settings.home)
     supervisord = {
         "pidfile": _value(places.pid),
@@ -92,7 +93,7 @@ def _changes(settings: Settings, places: Files) -> dict[str, dict[str, str]]:
         POSTGRES: {
             "command": _command(settings, "db", "foreground"),
             "directory": home,
-            "stdout_logfile": _value(log / "postgres.log"),
+            "stdout_logfile": f"{log}/postgres.log",
         },
         NODES: {
             "command": _command(settings, "serve", "--node") + " %(process_num)d",
@@ -101,7 +102,7 @@ def _changes(settings: Settings, places: Files) -> dict[str, dict[str, str]]:
             "socket": f"tcp://{settings.http.host}:{settings.http.port}",
             "socket_backlog": str(settings.http.backlog),
             "stopwaitsecs": str(int(settings.cluster.drain_seconds) + STOP_SECONDS_BEYOND_DRAIN),
-            "stdout_logfile": _value(log) + "/node-%(process_num)d.log",
+            "stdout_logfile": f"{log}/node-%(process_num)d.log",
         },
     }
 

@@ -18,6 +18,7 @@ PR_SET_CHILD_SUBREAPER = 36
 # Two underscores after the prefix: not a setting (see settings.py).
 MARK = "RINGFENCE__VAR_FOLDER"
 POLL_SECONDS = 0.02
+ENDED = frozenset({"Z", "X", ""})
 
 _PROC = Path("/proc")
 
@@ -32,18 +33,19 @@ def become_subreaper() -> None:
 
 def descendants(of: int | None = None) -> set[int]:
     """All living processes below one: below this one, if none is named."""
-    children: dict[int, list[int]] = {}
-    for pid in visible_pids():
-        state, parent = _state_and_parent(pid)
-        if state not in {"Z", "X", ""}:
-            children.setdefault(parent, []).append(pid)
+    families = _families()
     found: set[int] = set()
     waiting = [of or os.getpid()]
     while waiting:
-        for child in children.get(waiting.pop(), []):
-            found.add(child)
-            waiting.append(child)
+        below = families.get(waiting.pop(), set())
+        found |= below
+        waiting += below
     return found
+
+
+def children(of: int) -> set[int]:
+    """The living processes directly below one."""
+    return _families().get(of, set())
 
 
 def left_over(var_folder: Path) -> set[int]:
@@ -54,12 +56,12 @@ def left_over(var_folder: Path) -> set[int]:
     mark = f"{MARK}={var_folder}".encode(errors="surrogateescape")
     family = {os.getpid()} | _ancestors()
     marked = {pid for pid in visible_pids() if pid not in family and mark in _environment(pid)}
-    return {pid for pid in alive(marked) if _name(pid) != "postgres"}
+    return {pid for pid in alive(marked) if name(pid) != "postgres"}
 
 
 def alive(pids: Iterable[int]) -> set[int]:
     """Those that have not ended."""
-    return {pid for pid in pids if _state_and_parent(pid)[0] not in {"Z", "X", ""}}
+    return {pid for pid in pids if _state_and_parent(pid)[0] not in ENDED}
 
 
 def command(pid: int) -> str:
@@ -98,6 +100,16 @@ def reap() -> None:
             pass
 
 
+def _families() -> dict[int, set[int]]:
+    """Who lives below whom, directly."""
+    families: dict[int, set[int]] = {}
+    for pid in visible_pids():
+        state, parent = _state_and_parent(pid)
+        if state not in ENDED:
+            families.setdefault(parent, set()).add(pid)
+    return families
+
+
 def visible_pids() -> list[int]:
     """Every process that /proc shows to us."""
     return [int(name) for name in os.listdir(_PROC) if name.isdigit()]  # noqa: PTH208 a third of the time
@@ -111,7 +123,7 @@ def _state_and_parent(pid: int) -> tuple[str, int]:
         return "", 0  # it ended while we looked
 
 
-def _name(pid: int) -> str:
+def name(pid: int) -> str:
     try:
         return (_PROC / str(pid) / "comm").read_text(errors="replace").strip()
     except OSError:

@@ -6,6 +6,7 @@ Limits  each level has a time, after which the next one follows by itself.
 """
 
 import signal
+import time
 
 from server.cli import processes
 from server.cli.screen import Screen
@@ -21,6 +22,7 @@ FAST_SECONDS_MAX = 8.0
 ORPHAN_SECONDS_MAX = 3.0
 POSTGRES_SECONDS_MAX = 15.0
 BEYOND_DRAIN_SECONDS = 40.0
+NUDGE_SECONDS = 0.7
 
 
 def stop(settings: Settings, supervisor: Supervisor, signals: Signals, screen: Screen) -> None:
@@ -47,26 +49,40 @@ def stop(settings: Settings, supervisor: Supervisor, signals: Signals, screen: S
 
 def _stop_supervised(settings: Settings, supervisor: Supervisor, signals: Signals, screen: Screen) -> None:
     """Lets supervisord stop what it runs; returns when it has, or when it takes too long."""
-    seconds = {
+    seconds_max = {
         Level.DRAIN: settings.cluster.drain_seconds + BEYOND_DRAIN_SECONDS,
         Level.FAST: FAST_SECONDS_MAX,
     }
-    done = Level.RUN
+    ordered, deadline = Level.RUN, 0.0
     while signals.level < Level.KILL and supervisor.lives():
-        if done < signals.level:
-            done = signals.level
-            _order(settings, supervisor, done, screen)
-        level = done
-        in_time = processes.wait_until(
-            lambda: not supervisor.lives() or signals.level > level,  # noqa: B023 asked before level changes
-            seconds[level],
+        if ordered < signals.level:
+            ordered = signals.level
+            deadline = time.monotonic() + seconds_max[ordered]
+            _order(settings, supervisor, ordered, screen)
+        level = ordered
+        processes.wait_until(
+            lambda: not supervisor.lives() or signals.level > level,  # noqa: B023 asked at once, in this round
+            NUDGE_SECONDS,
         )
-        if not in_time:
+        if level is Level.FAST:
+            _nudge(supervisor)
+        if time.monotonic() > deadline and signals.level is level:
             screen.warn("It takes too long: going one step harder.")
-            signals.level = Level(signals.level + 1)
+            signals.level = Level(level + 1)
     if supervisor.lives():
         processes.send([supervisor.pid], signal.SIGKILL)
         processes.wait_until(lambda: not supervisor.lives(), 5.0)
+
+
+def _nudge(supervisor: Supervisor) -> None:
+    """Repeats INT to what still runs; PostgreSQL only when nothing else does.
+
+    A signal that comes between supervisord's fork and the exec of the program is
+    lost, and supervisord would wait for the program as long as for a drain.
+    """
+    programs = processes.children(supervisor.pid)
+    nodes = {pid for pid in programs if processes.name(pid) != "postgres"}
+    processes.send(nodes or programs, signal.SIGINT)
 
 
 def _order(settings: Settings, supervisor: Supervisor, level: Level, screen: Screen) -> None:

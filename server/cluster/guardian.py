@@ -74,7 +74,7 @@ def children_of(pid: int) -> list[int]:
         with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:  # noqa: PTH123
             return [int(word) for word in file.read().split()]
     except FileNotFoundError:
-        return [int(name) for name in os.listdir("/proc") if name.isdigit() and _parent_of(name) == pid]
+        return [int(name) for name in os.listdir("/proc") if name.isdigit() and _parent_of(name) == pid]  # noqa: PTH208
 
 
 def _parent_of(name: str) -> int:

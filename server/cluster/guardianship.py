@@ -39,8 +39,15 @@ class Guardianship:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(Path(script.__file__)),
-                 str(theirs.fileno()), str(lock_fd), str(os.getpid())],
+                [
+                    sys.executable,
+                    "-I",
+                    "-S",
+                    str(Path(script.__file__)),
+                    str(theirs.fileno()),
+                    str(lock_fd),
+                    str(os.getpid()),
+                ],
                 pass_fds=(theirs.fileno(), lock_fd),
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,

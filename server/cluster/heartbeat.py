@@ -86,7 +86,9 @@ class Pace:
 class Heartbeat(threading.Thread):
     """Beats until it is stopped or refused."""
 
-    def __init__(self, url: str, name: str, incarnation: int, pace: Pace, holder: Holder, lease: Lease) -> None:
+    def __init__(
+        self, url: str, name: str, incarnation: int, pace: Pace, holder: Holder, lease: Lease
+    ) -> None:
         super().__init__(name=f"heartbeat-{name}", daemon=True)
         self._conninfo = connection_string(
             url,

@@ -138,7 +138,9 @@ class Membership:
             if seen is None:
                 log.warning(
                     "the name is held; waiting for its lease to pass",
-                    node=self.name, host=row.holder_host, pid=row.holder_pid,
+                    node=self.name,
+                    host=row.holder_host,
+                    pid=row.holder_pid,
                     lease_seconds=row.holder_lease.total_seconds(),
                 )
                 seen = holder
@@ -198,14 +200,19 @@ class Membership:
         """Reads the members; calls `changed` if they did."""
         rows = await self._database.rows(STATEMENTS["members"])
         members = tuple(
-            Member(row.name, row.incarnation, row.state, frozenset(row.tasks), row.age_seconds) for row in rows
+            Member(row.name, row.incarnation, row.state, frozenset(row.tasks), row.age_seconds)
+            for row in rows
         )
         self._version = rows[0].version if rows else None
         before = {(m.name, m.incarnation, m.state, m.tasks) for m in self.members}
         after = {(m.name, m.incarnation, m.state, m.tasks) for m in members}
         self.members = members
         self.peers = tuple(
-            Peer(row.name, row.incarnation, LockIdentity(row.boot_id, row.lock_path, row.lock_dev, row.lock_ino))
+            Peer(
+                row.name,
+                row.incarnation,
+                LockIdentity(row.boot_id, row.lock_path, row.lock_dev, row.lock_ino),
+            )
             for row in rows
             if row.name != self.name and row.boot_id == boot_id()
         )

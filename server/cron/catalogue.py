@@ -47,7 +47,8 @@ class Task:
     def policy(self) -> Policy:
         """What happens to ticks that can't start in time, and how far the task's times are spread."""
         return Policy(
-            missed=self.settings.missed, jitter_seconds=jitter_seconds(self.name, self.settings.jitter_seconds)
+            missed=self.settings.missed,
+            jitter_seconds=jitter_seconds(self.name, self.settings.jitter_seconds),
         )
 
     @property

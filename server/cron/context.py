@@ -25,7 +25,7 @@ MESSAGE_CHARACTERS_MAX = 200
 PACKET_BYTES_MAX = 200_000
 
 
-class JobCancelled(BaseException):  # noqa: N818 as asyncio.CancelledError, it is no error
+class JobCancelled(BaseException):
     """The job is asked to stop; passes every `except Exception` of the job's own code."""
 
 
@@ -123,9 +123,7 @@ class Context:
 
     def progress(self, done: float, total: float, message: str = "") -> None:
         """Reports how far the job is; cheap, may be called as often as wanted."""
-        self._channel.progress(
-            {"done": done, "total": total, "message": message[:MESSAGE_CHARACTERS_MAX]}
-        )
+        self._channel.progress({"done": done, "total": total, "message": message[:MESSAGE_CHARACTERS_MAX]})
 
     def sleep(self, seconds: float) -> None:
         """Sleeps; raises JobCancelled as soon as the job is asked to stop."""

@@ -126,7 +126,9 @@ class Executor:
             case "started":
                 job.pid = message["pid"]
             case "refused":
-                self._close(job, Outcome("interrupted", error=f"the guardian refused it: {message['reason']}"))
+                self._close(
+                    job, Outcome("interrupted", error=f"the guardian refused it: {message['reason']}")
+                )
             case "ended":
                 self._read_output(job)
                 self._read_channel(job)
@@ -225,5 +227,9 @@ def _describe_death(code: int, peak_kib: int) -> str:
 
 def _text(output: bytearray) -> str | None:
     # PostgreSQL's text takes every character but NUL.
-    text = bytes(output[-OUTPUT_BYTES_MAX:]).decode("utf-8", "replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+    text = (
+        bytes(output[-OUTPUT_BYTES_MAX:])
+        .decode("utf-8", "replace")
+        .replace("\0", "\N{REPLACEMENT CHARACTER}")
+    )
     return text or None

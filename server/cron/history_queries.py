@@ -143,6 +143,4 @@ def _tasks() -> Select[Any]:
         seconds(func.clock_timestamp() - running.c.started_at).label("elapsed_seconds"),
         json_text(running.c.progress).label("running_progress"),
         *(column.label(f"last_{column.name}") for column in last_run.c),
-    ).select_from(
-        tasks.outerjoin(running, running.c.task_name == tasks.c.name).outerjoin(last_run, true())
-    )
+    ).select_from(tasks.outerjoin(running, running.c.task_name == tasks.c.name).outerjoin(last_run, true()))

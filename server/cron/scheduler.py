@@ -155,13 +155,15 @@ class Scheduler:
             me=self._membership.name,
             owners=assign(self._view.tasks, {name: member.tasks for name, member in live.items()}),
             knowing={
-                task: [name for name, member in live.items() if task in member.tasks] for task in self._view.tasks
+                task: [name for name, member in live.items() if task in member.tasks]
+                for task in self._view.tasks
             },
             quiet_since=self._membership.quiet_since,
             settling=frozenset(
                 name
                 for name, member in live.items()
-                if quiet_for < cluster.settle_seconds and member.age_seconds + quiet_for < cluster.settle_seconds_max
+                if quiet_for < cluster.settle_seconds
+                and member.age_seconds + quiet_for < cluster.settle_seconds_max
             ),
         )
 

@@ -28,7 +28,9 @@ def prepare_schema(settings: Settings, is_stopping: Callable[[], bool]) -> None:
     pause, told = 0.05, False
     while not is_stopping():
         try:
-            with psycopg.connect(connection_string(application_url(settings), "ringfence start")) as connection:
+            with psycopg.connect(
+                connection_string(application_url(settings), "ringfence start")
+            ) as connection:
                 if check_revision(current_revision(connection)):
                     return
             _migrate(settings)

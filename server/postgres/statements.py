@@ -23,7 +23,7 @@ def load(package: str, file: str) -> Mapping[str, str]:
         name = first_line.strip()
         if name in found:
             raise ValueError(f"{package}/{file}: statement {name} is given twice")
-        found[name] = "\n".join(
-            line for line in body.splitlines() if not line.startswith("--")
-        ).strip().rstrip(";")
+        found[name] = (
+            "\n".join(line for line in body.splitlines() if not line.startswith("--")).strip().rstrip(";")
+        )
     return MappingProxyType(found)

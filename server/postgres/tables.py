@@ -136,14 +136,10 @@ runs = Table(
     CheckConstraint(
         "trigger in ('schedule', 'manual', 'retry', 'lost', 'interrupted')", name="run_trigger_known"
     ),
-    CheckConstraint(
-        "(status = 'running') = (finished_at is null)", name="run_is_finished_unless_running"
-    ),
+    CheckConstraint("(status = 'running') = (finished_at is null)", name="run_is_finished_unless_running"),
     CheckConstraint("octet_length(output) <= 262144", name="run_output_limited"),
     CheckConstraint("octet_length(error) <= 65536", name="run_error_limited"),
-    Index(
-        "one_running_run_per_task", "task_name", unique=True, postgresql_where=text("status = 'running'")
-    ),
+    Index("one_running_run_per_task", "task_name", unique=True, postgresql_where=text("status = 'running'")),
     Index("running_runs_by_node", "node_name", "incarnation", postgresql_where=text("status = 'running'")),
     Index("runs_by_task", "task_name", "id"),
     Index("runs_by_predecessor", "predecessor_id", postgresql_where=text("predecessor_id is not null")),

@@ -25,7 +25,7 @@ class NotReadyError(RingfenceError):
     title = "This node is not ready"
 
     def __init__(self, reasons: list[str]) -> None:
-        super().__init__("; ".join(reasons).capitalize() + ".")
+        super().__init__(f"Not ready: {'; '.join(reasons)}.")
         self.reasons = reasons
 
     def members(self) -> dict[str, Any]:

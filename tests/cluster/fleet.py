@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -94,8 +95,21 @@ class Fleet:
         for number in numbers:
             with (self.folder / f"node-{number}.log").open("ab") as log:
                 self.processes[number] = subprocess.Popen(
-                    [sys.executable, "-m", "server", "serve", "--node", str(number), "--config", str(self.config)],
-                    env=environ, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                    [
+                        sys.executable,
+                        "-m",
+                        "server",
+                        "serve",
+                        "--node",
+                        str(number),
+                        "--config",
+                        str(self.config),
+                    ],
+                    env=environ,
+                    cwd=self.folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
                 )
 
     def signal(self, number: int, what: signal.Signals) -> None:
@@ -177,7 +191,7 @@ def overlaps(testimony: list[dict[str, Any]]) -> list[str]:
     found = []
     for task, runs in spans.items():
         ordered = sorted((min(moments), max(moments), run) for run, moments in runs.items())
-        for (_, end, run), (start, _, other) in zip(ordered, ordered[1:], strict=False):
+        for (_, end, run), (start, _, other) in pairwise(ordered):
             if start < end:
                 found.append(f"{task}: run {other} began {end - start:.3f} s before run {run} ended")
     return found

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 import urllib.error
+from itertools import chain
 
 import pytest
 from fleet import children, is_alive, overlaps, wait_until
@@ -96,7 +97,10 @@ def test_a_killed_node_is_found_dead_and_its_runs_start_elsewhere_within_seconds
         assert fleet.get(f"/runs/{successor}")["trigger"] == "lost"
     owners = {task["owner"] for task in fleet.get("/tasks")["tasks"]}
     assert "node-2" not in owners
-    assert {node["name"]: node["state"] for node in fleet.get("/nodes")["nodes"]}.get("node-2") in {None, "dead"}
+    assert {node["name"]: node["state"] for node in fleet.get("/nodes")["nodes"]}.get("node-2") in {
+        None,
+        "dead",
+    }
     assert overlaps(fleet.testimony()) == []
 
 
@@ -138,7 +142,8 @@ def test_when_a_guardian_is_killed_its_node_lives_on_with_another(ten_tasks):
     os.kill(guardian, signal.SIGKILL)
     wait_until(
         lambda: len(fleet.running()) == 2 and not before & {run["runId"] for run in fleet.running().values()},
-        20, "the runs again under another guardian",
+        20,
+        "the runs again under another guardian",
     )
     assert fleet.processes[1].poll() is None
     assert fleet.guardian_of(1) != guardian
@@ -245,11 +250,15 @@ def test_every_node_tells_the_same_truth_and_time_goes_on(ten_tasks):
         lambda: (now := fleet.get("/tasks/task-00")["running"]["elapsedSeconds"]) > first and now, 5, "time"
     )
     assert second > first
-    assert wait_until(lambda: fleet.get("/tasks/task-00")["running"]["progress"], 5, "progress")["total"] == 30
+    assert (
+        wait_until(lambda: fleet.get("/tasks/task-00")["running"]["progress"], 5, "progress")["total"] == 30
+    )
     nodes = fleet.get("/nodes")["nodes"]
     assert {node["state"] for node in nodes} == {"live"}
-    assert sorted(sum((node["owns"] for node in nodes), [])) == [f"task-{n:02}" for n in range(4)]
-    assert sorted(sum((node["runs"] for node in nodes), [])) == sorted(r["runId"] for r in fleet.running().values())
+    assert sorted(chain.from_iterable(node["owns"] for node in nodes)) == [f"task-{n:02}" for n in range(4)]
+    assert sorted(chain.from_iterable(node["runs"] for node in nodes)) == sorted(
+        r["runId"] for r in fleet.running().values()
+    )
 
 
 def test_psql_hears_of_every_start_and_ending(ten_tasks, database):
@@ -257,7 +266,10 @@ def test_psql_hears_of_every_start_and_ending(ten_tasks, database):
     assert psql, "PostgreSQL's psql is on every machine that runs the tests"
     # Like a person at a terminal: psql shows what has come whenever it gets another command.
     listener = subprocess.Popen(
-        [psql, "--no-psqlrc", "--quiet", database.application_url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        [psql, "--no-psqlrc", "--quiet", database.application_url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     listener.stdin.write("listen task_events; listen node_events;\n\\echo listening\n")
     listener.stdin.flush()
@@ -268,7 +280,7 @@ def test_psql_hears_of_every_start_and_ending(ten_tasks, database):
     wait_until(lambda: len(fleet.runs(status="succeeded")) == 2, 20, "two runs")
     out, _ = listener.communicate("select 1;\n", timeout=20)
     lines = [line for line in out.splitlines() if line.startswith("Asynchronous notification")]
-    payloads = [json.loads(line[line.index("{"): line.rindex("}") + 1]) for line in lines]
+    payloads = [json.loads(line[line.index("{") : line.rindex("}") + 1]) for line in lines]
     joined = [p for p in payloads if p["event"] == "joined"]
     assert [p["node"] for p in joined] == ["node-1"]
     told = [p for p in payloads if "task" in p]
@@ -288,7 +300,9 @@ def test_a_tick_during_a_run_is_skipped_and_recorded(ten_tasks, database):
     fleet.wait_ready()
     with database.connect() as connection:
         reason = wait_until(
-            lambda: connection.execute("select detail from events where event = 'skipped'").fetchone(), 20, "a skip"
+            lambda: connection.execute("select detail from events where event = 'skipped'").fetchone(),
+            20,
+            "a skip",
         )
     assert reason == ("still running",)
 

@@ -26,7 +26,9 @@ def one_node(fleet, tmp_path):
 
 def ended(fleet, **filters):
     return wait_until(
-        lambda: next((run for run in fleet.runs(**filters) if run["status"] != "running"), None), 30, "an ending"
+        lambda: next((run for run in fleet.runs(**filters) if run["status"] != "running"), None),
+        30,
+        "an ending",
     )
 
 

@@ -4,14 +4,19 @@ import fcntl
 import json
 import os
 import time
+from pathlib import Path
 
 
 def testify(path: str, context, event: str) -> None:
     line = {
-        "task": context.task, "run": context.run_id, "node": context.node, "pid": os.getpid(),
-        "event": event, "at": time.clock_gettime(time.CLOCK_BOOTTIME),
+        "task": context.task,
+        "run": context.run_id,
+        "node": context.node,
+        "pid": os.getpid(),
+        "event": event,
+        "at": time.clock_gettime(time.CLOCK_BOOTTIME),
     }
-    with open(path, "a") as file:
+    with Path(path).open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.write(json.dumps(line) + "\n")
         file.flush()

@@ -1,18 +1,21 @@
 """Fixtures of the tests that speak HTTP with the application."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from http_service import Service, new_loop
+from http_service import Service
 from tornado.ioloop import IOLoop
 
 
 @pytest.fixture
 def io_loop() -> Iterator[IOLoop]:
-    """As pytest-tornado's, without making the loop current, which Tornado has deprecated."""
-    loop = new_loop()
+    """As pytest-tornado's, made current by asyncio, since Tornado has deprecated its own way."""
+    loop = IOLoop(make_current=False)
+    asyncio.set_event_loop(loop.asyncio_loop)
     yield loop
+    asyncio.set_event_loop(None)
     loop.close(all_fds=True)
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.httputil import HTTPHeaders
-from tornado.ioloop import IOLoop
 from tornado.netutil import bind_sockets
 
 from server.money.bank import Bank
@@ -125,7 +124,3 @@ async def read_answer(reader: asyncio.StreamReader) -> Answer:
     body = await asyncio.wait_for(reader.readexactly(length), 20)
     return Answer(int(start.split()[1]), headers, body)
 
-
-def new_loop() -> IOLoop:
-    """A loop of Tornado that is nobody's current one until it runs."""
-    return IOLoop(make_current=False)

@@ -67,9 +67,16 @@ def test_alembic_finds_no_drift_between_the_metadata_and_the_database(database):
 
 def test_alembics_own_command_works_from_the_top_of_the_checkout(database, project):
     done = subprocess.run(
-        [sys.executable, "-m", "alembic", "check"], cwd=project, capture_output=True, text=True, check=False,
-        env={"RINGFENCE_DATABASE__URL": database.application_url, "PATH": "/usr/bin:/bin",
-             "RINGFENCE_DATABASE__OWNER_URL": database.owner_url},
+        [sys.executable, "-m", "alembic", "check"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={
+            "RINGFENCE_DATABASE__URL": database.application_url,
+            "PATH": "/usr/bin:/bin",
+            "RINGFENCE_DATABASE__OWNER_URL": database.owner_url,
+        },
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "No new upgrade operations detected" in done.stdout
@@ -77,11 +84,11 @@ def test_alembics_own_command_works_from_the_top_of_the_checkout(database, proje
 
 def test_six_migrators_on_an_empty_database_migrate_it_once(empty_database):
     # In processes, as six nodes would: alembic itself is not made for threads.
-    program = (
-        "import sys; from server.postgres.migrations import upgrade; upgrade(sys.argv[1], sys.argv[2])"
-    )
+    program = "import sys; from server.postgres.migrations import upgrade; upgrade(sys.argv[1], sys.argv[2])"
     starters = [
-        subprocess.Popen([sys.executable, "-c", program, empty_database.owner_url, empty_database.application_url])
+        subprocess.Popen(
+            [sys.executable, "-c", program, empty_database.owner_url, empty_database.application_url]
+        )
         for _ in range(6)
     ]
     assert [process.wait(timeout=60) for process in starters] == [0] * 6

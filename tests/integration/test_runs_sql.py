@@ -24,7 +24,9 @@ class Cluster:
     def register(self, name: str, tasks=("backup", "report"), ttl: str = "15 s") -> int | None:
         row = self.one(
             "select incarnation from register_node(%s, 'host', 1, 'http://x', '1', %s, %s::interval, 'boot', '/l', 1, 1)",
-            name, list(tasks), ttl,
+            name,
+            list(tasks),
+            ttl,
         )
         if row[0] is not None:
             self.incarnations[name] = row[0]
@@ -32,8 +34,17 @@ class Cluster:
 
     def define(self, *names: str, first: str | None = None) -> None:
         definitions = [
-            {"name": name, "function": "m:f", "schedule": "every hour", "definition": {}, "hash": "1",
-             "revision": 1, "paused": False, "firstRunAt": first, "nextRunAt": FAR.isoformat()}
+            {
+                "name": name,
+                "function": "m:f",
+                "schedule": "every hour",
+                "definition": {},
+                "hash": "1",
+                "revision": 1,
+                "paused": False,
+                "firstRunAt": first,
+                "nextRunAt": FAR.isoformat(),
+            }
             for name in names
         ]
         self.one("select define_tasks(%s)", json.dumps(definitions))
@@ -45,7 +56,12 @@ class Cluster:
         """(run id, reason)"""
         return self.one(
             "select run_id, reason from start_run(%s, %s, %s, %s, %s)",
-            task, node, self.incarnations[node], expected or self.next_run(task), FAR, connection=connection,
+            task,
+            node,
+            self.incarnations[node],
+            expected or self.next_run(task),
+            FAR,
+            connection=connection,
         )
 
     def finish(self, run: int, node: str, status: str = "succeeded", retry=None) -> str:
@@ -57,12 +73,16 @@ class Cluster:
         return self.one("select status, trigger, predecessor_id, attempt from runs where id = %s", run_id)
 
     def task(self, name: str) -> tuple:
-        return self.one("select due_trigger, due_run_id, due_at <= clock_timestamp(), losses from tasks where name = %s", name)
+        return self.one(
+            "select due_trigger, due_run_id, due_at <= clock_timestamp(), losses from tasks where name = %s",
+            name,
+        )
 
     def expire(self, name: str) -> None:
         with self.database.connect_as_owner() as owner:
             owner.execute(
-                "update nodes set lease_expires_at = clock_timestamp() - interval '1 s' where name = %s", [name]
+                "update nodes set lease_expires_at = clock_timestamp() - interval '1 s' where name = %s",
+                [name],
             )
 
     def events(self, channel: str) -> list[tuple]:
@@ -168,7 +188,9 @@ def test_a_heartbeat_renews_the_lease_and_names_the_runs_and_the_cancels(busy):
     run, _ = busy.start("backup", "node-1")
     other, _ = busy.start("report", "node-1")
     busy.one("select cancel_run(%s)", other)
-    row = busy.one("select renewed, runs, cancels, expired from heartbeat('node-1', %s)", busy.incarnations["node-1"])
+    row = busy.one(
+        "select renewed, runs, cancels, expired from heartbeat('node-1', %s)", busy.incarnations["node-1"]
+    )
     assert row == (True, [run, other], [other], False)
 
 
@@ -298,7 +320,10 @@ def test_membership_changes_are_told_and_heartbeats_are_not(busy):
     busy.one("select drain_node('node-1', %s)", busy.incarnations["node-1"])
     busy.one("select declare_dead('node-2', %s, 'test')", busy.incarnations["node-2"])
     assert busy.events("node_events") == [
-        ("joined", "node-1"), ("joined", "node-2"), ("draining", "node-1"), ("dead", "node-2"),
+        ("joined", "node-1"),
+        ("joined", "node-2"),
+        ("draining", "node-1"),
+        ("dead", "node-2"),
     ]
     assert busy.one("select membership from heartbeat('node-1', %s)", busy.incarnations["node-1"]) != before
 
@@ -308,9 +333,15 @@ def test_every_start_and_ending_and_pause_and_skip_is_an_event(busy):
     busy.finish(run, "node-1")
     busy.one("select pause_task('report')")
     busy.one("select resume_task('report', null)")
-    assert busy.one("select skip_tick('report', %s, %s, 'still running')", busy.next_run("report"), FAR) == (True,)
+    assert busy.one("select skip_tick('report', %s, %s, 'still running')", busy.next_run("report"), FAR) == (
+        True,
+    )
     assert busy.events("task_events") == [
-        ("started", "backup"), ("succeeded", "backup"), ("paused", "report"), ("resumed", "report"), ("skipped", "report"),
+        ("started", "backup"),
+        ("succeeded", "backup"),
+        ("paused", "report"),
+        ("resumed", "report"),
+        ("skipped", "report"),
     ]
 
 
@@ -323,7 +354,10 @@ def test_a_tick_is_skipped_once(busy):
 def test_a_very_long_error_does_not_break_the_notification(busy):
     run, _ = busy.start("backup", "node-1")
     busy.one(
-        "select finish_run(%s, %s, 'failed', null, null, %s)", run, busy.incarnations["node-1"], "\N{EURO SIGN}" * 16_000
+        "select finish_run(%s, %s, 'failed', null, null, %s)",
+        run,
+        busy.incarnations["node-1"],
+        "\N{EURO SIGN}" * 16_000,
     )
     assert busy.run(run)[0] == "failed"
 
@@ -341,7 +375,9 @@ def test_a_guarded_transaction_keeps_its_run_until_it_commits(busy):
 
         taker = threading.Thread(target=take_away)
         taker.start()
-        while not busy.one("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")[0]:
+        while not busy.one(
+            "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        )[0]:
             pass
         order.append("committed")
         job.commit()
@@ -374,15 +410,26 @@ def test_pruning_keeps_what_runs_and_each_tasks_newest_run(busy):
         busy.one("select run_task('backup')")
     running, _ = busy.start("report", "node-2")
     with busy.database.connect_as_owner() as owner:
-        owner.execute("update runs set finished_at = finished_at - interval '1 year' where finished_at is not null")
+        owner.execute(
+            "update runs set finished_at = finished_at - interval '1 year' where finished_at is not null"
+        )
     assert busy.one("select runs_deleted from prune_history('30 days', 1000)") == (2,)
     assert busy.one("select array_agg(id order by id) from runs") == ([run, running],)
 
 
 def test_a_higher_revision_defines_a_task_and_a_lower_one_does_not(busy):
     def define(revision: int, mark: str) -> list[str]:
-        item = {"name": "backup", "function": "m:f", "schedule": "every hour", "definition": {"mark": mark},
-                "hash": mark, "revision": revision, "paused": False, "firstRunAt": None, "nextRunAt": FAR.isoformat()}
+        item = {
+            "name": "backup",
+            "function": "m:f",
+            "schedule": "every hour",
+            "definition": {"mark": mark},
+            "hash": mark,
+            "revision": revision,
+            "paused": False,
+            "firstRunAt": None,
+            "nextRunAt": FAR.isoformat(),
+        }
         return busy.one("select define_tasks(%s)", json.dumps([item]))[0]
 
     assert define(2, "new") == ["backup"]
@@ -393,7 +440,16 @@ def test_a_higher_revision_defines_a_task_and_a_lower_one_does_not(busy):
 
 def test_an_unchanged_schedule_keeps_its_next_time_through_a_deploy(busy):
     before = busy.next_run("backup")
-    item = {"name": "backup", "function": "m:other", "schedule": "every hour", "definition": {}, "hash": "2",
-            "revision": 1, "paused": False, "firstRunAt": None, "nextRunAt": FAR.isoformat()}
+    item = {
+        "name": "backup",
+        "function": "m:other",
+        "schedule": "every hour",
+        "definition": {},
+        "hash": "2",
+        "revision": 1,
+        "paused": False,
+        "firstRunAt": None,
+        "nextRunAt": FAR.isoformat(),
+    }
     busy.one("select define_tasks(%s)", json.dumps([item]))
     assert busy.next_run("backup") == before
