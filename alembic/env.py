@@ -1,28 +1,19 @@
 """How alembic reaches the database: one connection, short locks, one runner at a time."""
 
 from alembic import context
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
-from server.postgres.migrations import ADVISORY_LOCK, LOCK_TIMEOUT, STATEMENT_TIMEOUT, engine
+from server.postgres.migrations import begin_alone, engine
 from server.postgres.tables import metadata
 from server.postgres.urls import owner_url
 from server.settings import load
 
 
 def run(connection: Connection) -> None:
-    """Runs the wanted migrations in one transaction, alone.
-
-    The advisory lock is the transaction's, so that it cannot be left behind; a
-    migration that waits for a table longer than the lock timeout gives up
-    rather than queue everybody else behind it.
-    """
+    """Runs the wanted migrations in one transaction, alone (see begin_alone)."""
     context.configure(connection=connection, target_metadata=metadata, transaction_per_migration=False)
     with context.begin_transaction():
-        connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
-        connection.execute(text("select set_config('lock_timeout', :value, true)"), {"value": LOCK_TIMEOUT})
-        connection.execute(
-            text("select set_config('statement_timeout', :value, true)"), {"value": STATEMENT_TIMEOUT}
-        )
+        begin_alone(connection)
         context.run_migrations()
 
 

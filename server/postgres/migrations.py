@@ -1,7 +1,8 @@
 """Brings the schema to what this version needs, and back.
 
-One runner at a time: the migrations hold an advisory lock of their transaction
-(see alembic/env.py), so six nodes that start on an empty database migrate it once.
+One runner at a time, and all in one transaction: six nodes that start on an
+empty database migrate it once, and whoever sees the new revision also has the
+rights that belong to it.
 """
 
 import psycopg
@@ -10,7 +11,7 @@ from alembic import command, op
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from psycopg import conninfo
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from server.postgres.schema import check_revision, current_revision, newest_revision
@@ -39,20 +40,35 @@ def engine(url: str) -> Engine:
     )
 
 
+def begin_alone(connection: Connection) -> None:
+    """Makes the transaction of `connection` the only one that migrates, until it ends.
+
+    The lock is the transaction's, so that it can't be left behind. It is waited
+    for without a limit, since the one who holds it is at work; after that, a
+    migration that waits for a table longer than the lock timeout gives up
+    rather than queue everybody else behind it. A repeat changes nothing.
+    """
+    connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
+    for name, value in (("lock_timeout", LOCK_TIMEOUT), ("statement_timeout", STATEMENT_TIMEOUT)):
+        connection.execute(text("select set_config(:name, :value, true)"), {"name": name, "value": value})
+
+
 def upgrade(owner_url: str, application_url: str | None = None) -> list[str]:
     """Migrates to the newest revision and renews the application's rights.
 
     application_url: given when the application has a role of its own.
     Returns the revisions that were run, oldest first.
     """
-    with psycopg.connect(owner_url, connect_timeout=5) as connection:
-        before = current_revision(connection)
-    check_revision(before)
-    _run(owner_url, "upgrade", "head")
-    if application_url is not None and application_url != owner_url:
-        role = conninfo.conninfo_to_dict(application_url)["user"]
-        with psycopg.connect(owner_url, connect_timeout=5) as connection:
-            connection.execute(load("server.postgres", "schema.sql")["grant_rights"], {"role": role})
+    with engine(owner_url).begin() as connection:
+        begin_alone(connection)
+        session = connection.connection.driver_connection
+        assert isinstance(session, psycopg.Connection), "engine() connects by psycopg"
+        before = current_revision(session)
+        check_revision(before)
+        _run(connection, "upgrade", "head")
+        if application_url is not None and application_url != owner_url:
+            role = conninfo.conninfo_to_dict(application_url)["user"]
+            session.execute(load("server.postgres", "schema.sql")["grant_rights"], {"role": role})
     done = [name for name in _revisions() if name > (before or "")]
     log.info("schema is up to date", revision=newest_revision(), ran=done)
     return done
@@ -60,15 +76,15 @@ def upgrade(owner_url: str, application_url: str | None = None) -> list[str]:
 
 def downgrade(owner_url: str, revision: str) -> None:
     """Migrates back to `revision`; "base" leaves nothing."""
-    _run(owner_url, "downgrade", revision)
+    with engine(owner_url).begin() as connection:
+        begin_alone(connection)
+        _run(connection, "downgrade", revision)
 
 
-def _run(owner_url: str, direction: str, revision: str) -> None:
-    with engine(owner_url).connect() as connection:
-        config = alembic_config()
-        config.attributes["connection"] = connection
-        getattr(command, direction)(config, revision)
-        connection.commit()
+def _run(connection: Connection, direction: str, revision: str) -> None:
+    config = alembic_config()
+    config.attributes["connection"] = connection
+    getattr(command, direction)(config, revision)
 
 
 def alembic_config() -> Config:

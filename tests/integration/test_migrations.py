@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import psycopg
 import pytest
 from alembic import command
 
@@ -31,6 +32,11 @@ def objects(database) -> list[str] | None:
         return connection.execute(OBJECTS).fetchone()[0]
 
 
+def upgrade_to(database, number: str) -> None:
+    with migrations.engine(database.owner_url).begin() as connection:
+        migrations._run(connection, "upgrade", number)
+
+
 def test_the_first_migration_makes_one_account_of_10000_with_its_opening_entry(database):
     with database.connect() as connection:
         assert connection.execute("select id, balance from users").fetchall() == [(1, 10_000)]
@@ -52,10 +58,10 @@ def test_migrations_go_down_to_nothing_and_up_again(empty_database):
 def test_each_migration_can_be_taken_back_by_itself(empty_database):
     for number in range(1, int(newest_revision()) + 1):
         before = objects(empty_database)
-        migrations._run(empty_database.owner_url, "upgrade", f"{number:04}")
+        upgrade_to(empty_database, f"{number:04}")
         migrations.downgrade(empty_database.owner_url, f"{number - 1:04}" if number > 1 else "base")
         assert objects(empty_database) == before
-        migrations._run(empty_database.owner_url, "upgrade", f"{number:04}")
+        upgrade_to(empty_database, f"{number:04}")
 
 
 def test_alembic_finds_no_drift_between_the_metadata_and_the_database(database):
@@ -95,6 +101,28 @@ def test_six_migrators_on_an_empty_database_migrate_it_once(empty_database):
     assert revision(empty_database) == newest_revision()
     with empty_database.connect() as connection:
         assert connection.execute("select count(*) from users").fetchone() == (1,)
+
+
+def test_who_sees_the_new_revision_has_the_rights_that_belong_to_it(empty_database):
+    # In one transaction: a migrator that can't give the rights leaves no schema behind.
+    stranger = empty_database.application_url.replace("user=ringfence", "user=ringfence_stranger")
+    assert stranger != empty_database.application_url
+    with pytest.raises(psycopg.errors.UndefinedObject):
+        migrations.upgrade(empty_database.owner_url, stranger)
+    assert revision(empty_database) is None
+    assert objects(empty_database) is None
+
+
+def test_the_application_has_its_rights_after_any_number_of_migrators_at_one_moment(database):
+    # "tuple concurrently updated" is what PostgreSQL says to two who grant at once.
+    program = "import sys; from server.postgres.migrations import upgrade; [upgrade(*sys.argv[1:]) for _ in range(20)]"
+    migrators = [
+        subprocess.Popen([sys.executable, "-c", program, database.owner_url, database.application_url])
+        for _ in range(4)
+    ]
+    assert [process.wait(timeout=60) for process in migrators] == [0] * 4
+    with database.connect() as connection:
+        assert connection.execute("select balance from withdraw(1, 1)").fetchone() == (9_999,)
 
 
 def test_a_newer_schema_is_refused_with_the_command_that_mends_it():
