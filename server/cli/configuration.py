@@ -1,7 +1,6 @@
 """The supervisord.conf of `ringfence up`: the one that ships, with the settings in it."""
 
 import configparser
-import getpass
 import os
 import shlex
 import sys
@@ -51,14 +50,16 @@ def write(settings: Settings) -> Files:
     """
     places = files(settings)
     parser = configparser.RawConfigParser(comment_prefixes=(";",), inline_comment_prefixes=None)
-    parser.optionxform = str  # type: ignore[assignment, method-assign] as its documentation says to do
+    # As its documentation says to keep the case of keys; mypy sees a method there.
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read_string(shipped("supervisord.conf").read_text(encoding="utf-8"))
     for section, options in _changes(settings, places).items():
         for key, value in options.items():
             parser.set(section, key, value)
     if settings.database.url is not None:
         parser.remove_section(POSTGRES)
-    places.log.parent.mkdir(parents=True, exist_ok=True)
+    for folder in (places.log.parent, places.configuration.parent):
+        folder.mkdir(parents=True, exist_ok=True)
     with places.configuration.open("w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(f"; Written by `ringfence up` from {_one_line(settings.source)}. Changes here are lost.\n")
         parser.write(file, space_around_delimiters=False)
@@ -83,8 +84,8 @@ def _changes(settings: Settings, places: Files) -> dict[str, dict[str, str]]:
     supervisord = {
         "pidfile": _value(places.pid),
         "logfile": _value(places.log),
-        # It says what it is about in a warning, unless it is told that this is meant.
-        "user": getpass.getuser() if os.geteuid() == 0 else "",
+        # It warns of running as root, unless it is told that this is meant.
+        "user": "0" if os.geteuid() == 0 else "",
     }
     return {
         "unix_http_server": {"file": _value(places.socket)},

@@ -1,5 +1,6 @@
 """Whether the ports are free, and if not, who has them and which setting to change."""
 
+import contextlib
 import errno
 import os
 import socket
@@ -91,8 +92,9 @@ def _listening_inodes(number: int) -> set[str]:
 
 
 def _socket_inodes(pid: int) -> set[str]:
-    folder = f"/proc/{pid}/fd"
-    try:
-        return {os.readlink(f"{folder}/{name}") for name in os.listdir(folder)}  # noqa: PTH115, PTH208 thousands
-    except OSError:
-        return set()  # another user's, or it has just closed one
+    folder, found = f"/proc/{pid}/fd", set()
+    with contextlib.suppress(OSError):  # another user's, or it has ended
+        for name in os.listdir(folder):  # noqa: PTH208 there may be thousands
+            with contextlib.suppress(OSError):  # it has just closed this one
+                found.add(os.readlink(f"{folder}/{name}"))  # noqa: PTH115 see above
+    return found

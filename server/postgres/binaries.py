@@ -75,6 +75,8 @@ def run(argv: list[str], what: str, script: str = "") -> None:
         )
     except subprocess.TimeoutExpired:
         raise DatabaseUnavailableError(f"{what}: not done after {PROGRAM_SECONDS_MAX:g} s") from None
+    except OSError as error:
+        raise DatabaseUnavailableError(f"{what}: {argv[0]} can't be run: {error.strerror}") from None
     if done.returncode == launch.EXIT_NO_NAMESPACE:
         raise DatabaseUnavailableError(NO_NAMESPACE)
     if done.returncode != 0:

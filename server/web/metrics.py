@@ -11,19 +11,19 @@ from server.postgres.connections import Database
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _GAUGES = {
-    "pool_size": "Connections that the pool holds.",
-    "pool_available": "Connections that nobody uses now.",
-    "requests_waiting": "Requests that wait for a connection now.",
+    "pool_size": ("connections", "Connections that the pool holds."),
+    "pool_available": ("connections_idle", "Connections that nobody uses now."),
+    "requests_waiting": ("waiting", "Calls that wait for a connection now."),
 }
 _COUNTERS = {
-    "requests_num": "Connections that were asked for.",
-    "requests_queued": "Connections that had to be waited for.",
-    "requests_wait_ms": "Milliseconds waited for connections.",
-    "requests_errors": "Connections that were not got in time.",
-    "connections_num": "Connections that were tried to open.",
-    "connections_errors": "Connections that could not be opened.",
-    "connections_lost": "Connections that were found broken.",
+    "requests_num": ("calls", "Calls that asked for a connection."),
+    "requests_queued": ("calls_queued", "Calls that had to wait for a connection."),
+    "requests_errors": ("calls_timed_out", "Calls that got no connection in time."),
+    "connections_num": ("connection_attempts", "Connections that were tried to open."),
+    "connections_errors": ("connection_failures", "Connections that could not be opened."),
+    "connections_lost": ("connections_lost", "Connections that were found broken."),
 }
+_WAIT = "Seconds that calls waited for connections."
 
 
 class RequestMetrics:
@@ -52,7 +52,9 @@ class PoolCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         found = self._database.statistics()
-        for name, help_text in _GAUGES.items():
-            yield GaugeMetricFamily(f"ringfence_database_{name}", help_text, value=found.get(name, 0))
-        for name, help_text in _COUNTERS.items():
-            yield CounterMetricFamily(f"ringfence_database_{name}", help_text, value=found.get(name, 0))
+        for key, (name, help_text) in _GAUGES.items():
+            yield GaugeMetricFamily(f"ringfence_database_{name}", help_text, value=found.get(key, 0))
+        for key, (name, help_text) in _COUNTERS.items():
+            yield CounterMetricFamily(f"ringfence_database_{name}", help_text, value=found.get(key, 0))
+        waited_seconds = found.get("requests_wait_ms", 0) / 1000
+        yield CounterMetricFamily("ringfence_database_wait_seconds", _WAIT, value=waited_seconds)

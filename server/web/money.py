@@ -96,7 +96,7 @@ class EntriesHandler(JsonHandler):
         self.answer(EntriesPage(page.entries, following))
 
 
-class RequestHandler(JsonHandler):
+class RequestIdHandler(JsonHandler):
     """GET /requests/{requestId}: the entry that a movement left, or 404 no_movement."""
 
     async def get(self, request_id: str) -> None:
@@ -109,5 +109,5 @@ ROUTES = (
     Route("/users", UsersHandler),
     Route("/users/{userId}", UserHandler),
     Route("/users/{userId}/entries", EntriesHandler),
-    Route("/requests/{requestId}", RequestHandler),
+    Route("/requests/{requestId}", RequestIdHandler),
 )

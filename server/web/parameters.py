@@ -20,9 +20,7 @@ NAME_CHARACTERS_MAX = 64
 _ID_DIGITS_MAX = 16
 _DIGITS = re.compile(r"[0-9]{1,16}")
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
-_RFC_3339 = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
-)
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 class InvalidParametersError(InvalidRequestError):
@@ -111,9 +109,7 @@ class Parameters:
         if not query:
             return []
         try:
-            return parse_qsl(
-                query, keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MAX
-            )
+            return parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=FIELDS_MAX)
         except ValueError:
             raise RequestError(
                 f"The query can't be read: UTF-8 and up to {FIELDS_MAX} parameters were expected."

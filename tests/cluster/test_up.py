@@ -16,12 +16,12 @@ from service import READY, Service, processes_of, until
 from server.postgres.embedded import EmbeddedServer
 
 
-def start_in_terminal(service: Service) -> tuple[int, int]:
-    """Starts `up` in a terminal of its own; returns its pid and the terminal's other end."""
+def start_in_terminal(service: Service, *argv: str) -> tuple[int, int]:
+    """Starts a program in a terminal of its own; returns its pid and the terminal's other end."""
     pid, terminal = pty.fork()
     if pid == 0:  # pragma: no cover the child becomes ringfence
         os.chdir(service.folder)
-        os.execvpe(service.argv[0], [*service.argv, "up"], service.environment)
+        os.execvpe(argv[0], argv, service.environment)
     return pid, terminal
 
 
@@ -40,7 +40,7 @@ def read_until(terminal: int, expected: str, seconds_max: float = 60.0) -> str:
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c_in_a_terminal_stops_everything_within_seconds(service: Service, times: int) -> None:
-    pid, terminal = start_in_terminal(service)
+    pid, terminal = start_in_terminal(service, *service.argv, "up")
     try:
         read_until(terminal, "Ctrl-C")
         assert service.is_ready()
@@ -209,8 +209,9 @@ def test_the_shipped_file_works_with_plain_supervisord(service: Service, project
     script = service.folder / ".venv/bin/ringfence"
     script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m server "$@"\n')
     script.chmod(0o755)
-    service.argv = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", "supervisord.conf"]
-    pid, terminal = start_in_terminal(service)
+    pid, terminal = start_in_terminal(
+        service, sys.executable, "-m", "supervisor.supervisord", "-n", "-c", "supervisord.conf"
+    )
     try:
         until(service.is_ready, "the instances are ready")
         os.kill(pid, signal.SIGTERM)

@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cluster_rows import Cluster
 from http_service import Service
 from tornado.ioloop import IOLoop
+
+from server.cron.catalogue import Catalogue
 
 
 @pytest.fixture
@@ -26,3 +29,13 @@ def service(io_loop: IOLoop, database, tmp_path: Path) -> Iterator[Service]:
     io_loop.run_sync(running.start)
     yield running
     io_loop.run_sync(running.stop)
+
+
+@pytest.fixture
+def cluster(service, database):
+    """Three nodes and three tasks that are due; only `backup` is in this node's configuration."""
+    found = Cluster(database)
+    found.join("node-1", "node-2", "node-3")
+    found.define(Catalogue.from_settings(service.settings), "report", "sweep")
+    yield found
+    found.connection.close()

@@ -51,10 +51,14 @@ class Answer:
 class Service:
     """Starts and stops with the test's loop; nodes are many applications over one database."""
 
-    def __init__(self, database, home: Path, *, name: str = "node-1", deadline_seconds: float = DEADLINE_SECONDS):
+    def __init__(
+        self, database, home: Path, *, name: str = "node-1", deadline_seconds: float = DEADLINE_SECONDS
+    ):
         self.reasons: list[str] = []
         self.settings = Settings(
-            home=home, source="test", tasks={"backup": TaskSettings(function="server.jobs.pi:run", every=60.0)}
+            home=home,
+            source="test",
+            tasks={"backup": TaskSettings(function="server.jobs.pi:run", every=60.0)},
         )
         self.database = Database(database.application_url, connections=2, name=name)
         self.bank = Bank(self.database, deadline_seconds)
@@ -124,3 +128,24 @@ async def read_answer(reader: asyncio.StreamReader) -> Answer:
     body = await asyncio.wait_for(reader.readexactly(length), 20)
     return Answer(int(start.split()[1]), headers, body)
 
+
+async def is_untouched(service) -> bool:
+    """Whether account 1 is as the migration left it, with its opening entry alone."""
+    page = await service.get("/users/1/entries")
+    return (await service.get("/users/1"))["balance"] == 10_000 and len(page["entries"]) == 1
+
+
+async def open_account(service, balance: int) -> int:
+    return (await service.call("POST", "/users", {"balance": balance})).json["id"]
+
+
+async def until_somebody_waits_for_a_lock(database, others: int = 1) -> None:
+    """Returns when that many sessions of this database wait for a lock."""
+    query = """
+        select count(*) from pg_stat_activity
+        where wait_event_type = 'Lock' and datname = current_database()
+    """
+    # As the application's role: others may not see what its sessions wait for.
+    with database.connect() as watcher:
+        while watcher.execute(query).fetchone()[0] < others:
+            await asyncio.sleep(0.01)

@@ -358,6 +358,28 @@ def test_root_is_told_which_folder_of_another_user_is_closed_to_the_database(
         server.start()
 
 
+def test_where_the_kernel_refuses_root_a_namespace_it_says_what_to_do(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from server.postgres.embedded import EmbeddedServer; "
+        "EmbeddedServer(Path(sys.argv[1])).start()"
+    )
+    # Root of a namespace that may have no further ones below it.
+    inside = 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"'
+    refused = ["unshare", "--user", "--map-root-user", "sh", "-c", inside, "sh"]
+    if subprocess.run([*refused, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no user namespaces here")
+    done = subprocess.run(
+        [*refused, sys.executable, "-c", code, str(tmp_path / "var")],
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "refuses to run as root" in done.stderr
+    assert "Run ringfence as an ordinary user, or set database.url" in done.stderr
+
+
 def test_in_the_foreground_it_ends_with_its_parent(tmp_path: Path, make_server: MakeServer) -> None:
     server = make_server(tmp_path / "var")
     code = (

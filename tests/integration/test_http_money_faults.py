@@ -1,0 +1,114 @@
+"""What a client is told when the database is slow, away or wrong."""
+
+import asyncio
+from uuid import uuid4
+
+import psycopg
+import pytest
+from http_service import Service, is_untouched, until_somebody_waits_for_a_lock
+from structlog.testing import capture_logs
+
+from server.errors import UserNotFoundError
+
+
+@pytest.fixture
+def hasty_service(io_loop, database, tmp_path):
+    """A node whose requests wait half a second and no longer."""
+    running = Service(database, tmp_path, deadline_seconds=0.5)
+    io_loop.run_sync(running.start)
+    yield running
+    io_loop.run_sync(running.stop)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_sent_and_unanswered_at_the_deadline_is_an_unknown_outcome_that_can_be_repeated(
+    hasty_service, database
+):
+    body = {"userId": 1, "amount": 30, "requestId": str(uuid4())}
+    with psycopg.connect(database.application_url) as rival:
+        rival.execute("select * from withdraw(1, 1)")
+        answer = await hasty_service.call("POST", "/withdraw", body)
+    assert answer.is_problem(503, "outcome_unknown")
+    assert answer.json["requestId"] == body["requestId"]
+    assert answer.headers["Retry-After"] == "1"
+    again = await hasty_service.call("POST", "/withdraw", body)
+    assert again.status == 200
+    entries = (await hasty_service.get("/users/1/entries"))["entries"]
+    assert [entry["amount"] for entry in entries if entry["requestId"] == body["requestId"]] == [-30]
+    assert sum(entry["amount"] for entry in entries) == (await hasty_service.get("/users/1"))["balance"]
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_never_sent_is_an_unavailable_database_and_nothing_happened(hasty_service):
+    pool = hasty_service.database._pool
+    async with pool.connection(), pool.connection():
+        answer = await hasty_service.call("POST", "/withdraw", {"userId": 1, "amount": 30})
+    assert answer.is_problem(503, "database_unavailable")
+    assert await is_untouched(hasty_service)
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_a_connection_lost_in_the_middle_is_repeated_and_counts_once(service, database):
+    with psycopg.connect(database.application_url) as rival, database.connect() as killer:
+        rival.execute("select * from withdraw(1, 1)")
+        asked = asyncio.create_task(service.call("POST", "/withdraw", {"userId": 1, "amount": 30}))
+        await until_somebody_waits_for_a_lock(database)
+        killer.execute(
+            """select pg_terminate_backend(pid) from pg_stat_activity
+               where wait_event_type = 'Lock' and datname = current_database()"""
+        )
+        await until_somebody_waits_for_a_lock(database)
+        rival.commit()
+        answer = await asked
+    assert answer.status == 200
+    assert answer.json["balance"] == 9969
+    assert len((await service.get("/users/1/entries"))["entries"]) == 3
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_without_a_database_every_route_that_needs_it_is_a_503_that_says_when_to_return(
+    io_loop, database, tmp_path
+):
+    away = type(database)("away", "postgresql:///x?host=/nowhere&user=x", "")
+    service = Service(away, tmp_path, deadline_seconds=0.3)
+    await service.start()
+    try:
+        for answer in (
+            await service.call("POST", "/withdraw", {"userId": 1, "amount": 1}),
+            await service.call("POST", "/users", {"balance": 1}),
+            await service.call("GET", "/users/1"),
+        ):
+            assert answer.is_problem(503, "database_unavailable")
+            assert answer.headers["Retry-After"] == "1"
+            assert b"nowhere" not in answer.body
+        assert (await service.call("GET", "/healthz")).status == 200
+        ready = await service.call("GET", "/readyz")
+        assert ready.is_problem(503, "not_ready")
+        assert ready.json["reasons"] == ["the database does not answer"]
+    finally:
+        await service.stop()
+
+
+@pytest.mark.gen_test
+async def test_an_unexpected_error_is_a_500_without_internals_and_one_line_in_the_log(service, monkeypatch):
+    async def break_down(_movement):
+        raise KeyError("secret of the inside")
+
+    monkeypatch.setattr(service.bank, "withdraw", break_down)
+    with capture_logs() as logs:
+        answer = await service.call("POST", "/withdraw", {"userId": 1, "amount": 1})
+    assert answer.is_problem(500, "internal_error")
+    assert b"secret" not in answer.body
+    assert [line["instance"] for line in logs if line["log_level"] == "error"] == [answer.json["instance"]]
+    assert (await service.call("GET", "/users/1")).status == 200
+
+
+@pytest.mark.gen_test
+async def test_an_error_that_a_handler_raises_on_purpose_is_not_logged_as_one(service, monkeypatch):
+    async def refuse(_movement):
+        raise UserNotFoundError(1)
+
+    monkeypatch.setattr(service.bank, "withdraw", refuse)
+    with capture_logs() as logs:
+        assert (await service.call("POST", "/withdraw", {"userId": 1, "amount": 1})).status == 404
+    assert {line["log_level"] for line in logs} == {"debug"}
