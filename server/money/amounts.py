@@ -82,9 +82,7 @@ def careful_movement(body: bytes) -> Movement:
     """The same answer as parse_movement(), with every fault named."""
     members = read_object(body, _MOVEMENT_RULES)
     request_id = members.get("requestId")
-    return Movement(
-        members["userId"], members["amount"], None if request_id is None else UUID(request_id)
-    )
+    return Movement(members["userId"], members["amount"], None if request_id is None else UUID(request_id))
 
 
 def parse_opening(body: bytes) -> int:
