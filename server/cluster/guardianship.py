@@ -34,7 +34,9 @@ class Guardianship:
     """One guardian process and the socket to it."""
 
     def __init__(self, lock_fd: int) -> None:
-        # If the guardian is killed, what its jobs had abandoned comes to us.
+        # If the guardian is killed, what its jobs had abandoned comes to us. What we
+        # have as children before that is none of it.
+        self._spared = frozenset(_children())
         prctl(PR_SET_CHILD_SUBREAPER, 1)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
@@ -135,7 +137,7 @@ class Guardianship:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
         self.socket.close()
-        end_orphans()
+        end_orphans(self._spared)
 
     def _send(self, message: dict[str, Any], fds: Sequence[int] = ()) -> None:
         try:
@@ -144,13 +146,15 @@ class Guardianship:
             raise GuardianGoneError(str(error)) from error
 
 
-def end_orphans() -> None:
-    """Kills and reaps every child of this process; called when its guardian is gone.
+def end_orphans(spared: frozenset[int]) -> None:
+    """Kills and reaps the children of this process; called when its guardian is gone.
 
-    A node has no children but its guardian, so whatever is here was started by a
-    job and abandoned, and came to us as the nearest subreaper.
+    A node has no children but its guardian, so whatever came since was started by a
+    job and abandoned, and fell to us as the nearest subreaper.
+
+    spared: the pids of children that were there before the guardian.
     """
-    while orphans := _children():
+    while orphans := [pid for pid in _children() if pid not in spared]:
         for pid in orphans:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -256,3 +256,14 @@ def test_ending_the_guardian_ends_and_reaps_everything(tmp_path):
     assert is_gone(pid)
     lock.release()
     assert is_proven_dead(lock.identity)
+
+
+def test_a_child_that_was_there_before_the_guardian_outlives_it(tmp_path):
+    bystander = subprocess.Popen([sys.executable, "-c", SLEEPER])
+    lock = LifeLock(tmp_path / "locks", "node")
+    guardian = Guardianship(lock.fd)
+    guardian.end()
+    lock.release()
+    assert bystander.poll() is None
+    bystander.kill()
+    bystander.wait()
