@@ -1,8 +1,8 @@
 """A real PostgreSQL for every test that touches SQL.
 
-RINGFENCE_TEST_SERVER names a server and a superuser on it, such as
+RINGFENCE__TEST_SERVER names a server and a superuser on it, such as
 `postgresql://postgres@127.0.0.1:5432/postgres`; without it the embedded one is
-started in a temporary folder for the whole session.
+started in a temporary folder for the whole session. (Two underscores: it is no setting.)
 """
 
 import os
@@ -52,7 +52,7 @@ def url_for(server: str, **changes: str) -> str:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a superuser on a running PostgreSQL."""
-    given = os.environ.get("RINGFENCE_TEST_SERVER")
+    given = os.environ.get("RINGFENCE__TEST_SERVER")
     if given:
         yield given
         return

@@ -226,8 +226,8 @@ def test_a_restarted_node_takes_its_name_at_once_when_the_old_one_is_proven_dead
     fleet.wait_for_end(1)
     fleet.start(1)
     fleet.wait_ready()
-    all_running(fleet, 1)
-    assert fleet.get(f"/runs/{before}")["successor"] == fleet.running()["task-00"]["runId"]
+    successor = wait_until(lambda: fleet.get(f"/runs/{before}")["successor"], 30, "a run that took over")
+    assert fleet.running()["task-00"]["runId"] == successor
     assert overlaps(fleet.testimony()) == []
 
 
