@@ -4,6 +4,7 @@
 clients may rely on. The text of a message is for people and may change.
 """
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 
@@ -17,6 +18,17 @@ class RingfenceError(Exception):
     def members(self) -> dict[str, Any]:
         """Data for the problem document, beside type, title, status and detail."""
         return {}
+
+
+class UnexpectedError(RingfenceError):
+    """Something that nobody foresaw, and that the log has under `instance`."""
+
+    def __init__(self, instance: str) -> None:
+        super().__init__("An unexpected error happened. The log has it under this problem's instance.")
+        self.instance = instance
+
+    def members(self) -> dict[str, Any]:
+        return {"instance": self.instance}
 
 
 class ConfigurationError(RingfenceError):
@@ -43,6 +55,39 @@ class SchemaMismatchError(RingfenceError):
     status = 503
     code = "schema_mismatch"
     title = "The database's schema does not fit"
+
+
+class OverloadedError(DatabaseUnavailableError):
+    """More movements wait than this node takes; nothing has happened to this one."""
+
+    code = "overloaded"
+    title = "Too many requests wait"
+
+    def __init__(self, queued: int) -> None:
+        super().__init__(
+            f"{queued} movements wait for the database already; nothing has happened. Try again."
+        )
+
+
+class NotSentError(DatabaseUnavailableError):
+    """A movement waited until its deadline and was not sent; nothing has happened to it."""
+
+    code = "overloaded"
+    title = "Too many requests wait"
+
+    def __init__(self) -> None:
+        super().__init__("The movement could not be sent in time; nothing has happened. Try again.")
+
+
+class AccountBusyError(DatabaseUnavailableError):
+    """Another transaction held the account until the deadline; nothing has happened."""
+
+    code = "account_busy"
+    title = "The account is held by another transaction"
+
+    def __init__(self, user_ids: Sequence[int]) -> None:
+        which = f"User {user_ids[0]}" if len(user_ids) == 1 else "One of the accounts"
+        super().__init__(f"{which} is held by another transaction; nothing has happened. Try again.")
 
 
 class RequestError(RingfenceError):
@@ -228,6 +273,46 @@ class RequestIdReusedError(RequestError):
 
     def members(self) -> dict[str, Any]:
         return {"requestId": self.request_id}
+
+
+class InvalidIdempotencyKeyError(RequestError):
+    """The header Idempotency-Key is not one that is taken."""
+
+    code = "invalid_idempotency_key"
+    title = "The Idempotency-Key is not valid"
+
+
+class IdempotencyKeyReusedError(RequestError):
+    """The key was used with another request."""
+
+    status = 422
+    code = "idempotency_key_reused"
+    title = "The Idempotency-Key was used for something else"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"Idempotency-Key {key} was used with another user, amount or operation; take a new key."
+        )
+        self.key = key
+
+    def members(self) -> dict[str, Any]:
+        return {"idempotencyKey": self.key}
+
+
+class IdempotencyConflictError(ConflictError):
+    """The first request of this key is still under way."""
+
+    code = "idempotency_conflict"
+    title = "The first request of this Idempotency-Key is under way"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"The first request with Idempotency-Key {key} has no outcome yet. Repeat it later, as it is."
+        )
+        self.key = key
+
+    def members(self) -> dict[str, Any]:
+        return {"idempotencyKey": self.key}
 
 
 class OutcomeUnknownError(DatabaseUnavailableError):

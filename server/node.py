@@ -7,6 +7,7 @@ Stop    not ready, nothing accepted -> draining: no new runs, heartbeats go on -
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import Awaitable
@@ -23,12 +24,14 @@ from server.cron.runner import Runner
 from server.cron.scheduler import Scheduler
 from server.errors import DatabaseUnavailableError, NameInUseError, RingfenceError
 from server.money.bank import Bank
+from server.money.batcher import Batcher
+from server.money.poster import Poster
 from server.postgres.connections import Database
 from server.postgres.listener import Listener
 from server.postgres.preparation import prepare_schema
 from server.postgres.urls import application_url
 from server.settings import Settings
-from server.web.application import Services, make_application
+from server.web.application import Services, make_front_door
 from server.web.server import make_http_server
 
 CHANNELS = ("node_events", "task_events", "task_wakeups")
@@ -51,8 +54,9 @@ class Node:
         self._database = Database(
             url, connections=settings.database.connections, name=f"ringfence {self.name}"
         )
-        # Apart, so that a crowd of withdrawals keeps no run from being started or ended.
-        self._money = Database(url, connections=1, name=f"ringfence {self.name} money")
+        # A connection apart, so that a crowd of withdrawals keeps no run from being started or ended.
+        self._poster = Poster(url, f"ringfence {self.name} money", settings.money.deadline_seconds)
+        self._batcher = Batcher(self._poster)
         self._catalogue = Catalogue.from_settings(settings)
         self._membership = Membership(settings, url, self.name, self._database, self._members_changed)
         self._scheduler = Scheduler(settings, self._database, self._catalogue, self._membership)
@@ -75,10 +79,10 @@ class Node:
         loop.add_signal_handler(signal.SIGINT, self._on_sigint)
         http = self._serve_http()
         await self._database.open()
-        await self._money.open()
+        batches = asyncio.create_task(self._batcher.run())
         cluster = asyncio.create_task(self._take_part())
         await self._stop_asked.wait()
-        await self._stop(http, cluster)
+        await self._stop(http, cluster, batches)
         if isinstance(self._failure, NameInUseError):
             await asyncio.sleep(NAME_IN_USE_PAUSE_SECONDS)
         return 0 if self._failure is None else 1
@@ -99,10 +103,12 @@ class Node:
             settings=self.settings,
             node_name=self.name,
             database=self._database,
-            bank=Bank(self._money, self.settings.money.deadline_seconds),
+            bank=Bank(self._database, self._batcher, self.settings.money.deadline_seconds),
+            batcher=self._batcher,
             readiness=self._not_ready_because,
         )
-        http = make_http_server(make_application(services))
+        self._door = make_front_door(services)
+        http = make_http_server(self._door)
         listening = process.listening_sockets(self.settings, self.number)
         http.add_sockets(listening)
         addresses = [f"{host}:{port}" for host, port in (sock.getsockname()[:2] for sock in listening)]
@@ -253,14 +259,25 @@ class Node:
         except DatabaseUnavailableError as error:
             log.warning("leaving could not be told; the lease will pass", error=str(error))
 
-    async def _stop(self, http: HTTPServer, cluster: "asyncio.Task[None]") -> None:
+    async def _stop(
+        self, http: HTTPServer, cluster: "asyncio.Task[None]", batches: "asyncio.Task[None]"
+    ) -> None:
         log.info("stopping", node=self.name, fast=self._hurry.is_set())
         http.stop()
         # Connections that are open are served on, and each told to close.
         http.conn_params.no_keep_alive = True
         await cluster
-        await process.drain_connections(http, 0.2 if self._hurry.is_set() else HTTP_DRAIN_SECONDS_MAX)
-        await self._money.close()
+        in_hurry = self._hurry.is_set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(
+                FAST_STOP_SECONDS if in_hurry else self.settings.money.deadline_seconds
+            ):
+                await self._batcher.drained()
+        await process.drain_connections(
+            http, self._door.close_idle, 0.2 if in_hurry else HTTP_DRAIN_SECONDS_MAX
+        )
+        batches.cancel()
+        await self._poster.reset()
         await self._database.close()
         log.info("stopped", node=self.name)
 

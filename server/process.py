@@ -9,6 +9,7 @@ import resource
 import signal
 import socket
 import stat
+from collections.abc import Callable
 from time import monotonic
 
 import structlog
@@ -20,6 +21,7 @@ from server.logs import configure_logs
 from server.settings import Settings
 
 OPEN_FILES_WANTED = 65_536
+IDLE_SECONDS = 1.0
 PR_SET_PDEATHSIG = 1
 
 log = structlog.get_logger(__name__)
@@ -90,10 +92,15 @@ def _inherited_socket() -> socket.socket | None:
     return sock
 
 
-async def drain_connections(http: HTTPServer, seconds: float) -> None:
-    """Waits until no request is in flight, `seconds` at most, then closes what is left."""
+async def drain_connections(http: HTTPServer, close_idle: Callable[[float], None], seconds: float) -> None:
+    """Waits until no request is in flight, `seconds` at most, then closes what is left.
+
+    A connection that carries requests is told to close by its next answer; one that has
+    been silent for IDLE_SECONDS will hardly carry another, and is closed.
+    """
     deadline = monotonic() + seconds
-    while http._connections and monotonic() < deadline:  # noqa: ASYNC110 Tornado has no event for it
+    while http._connections and monotonic() < deadline:
+        close_idle(IDLE_SECONDS)
         await asyncio.sleep(0.05)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(1):

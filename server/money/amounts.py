@@ -15,8 +15,7 @@ Pure: no clock, no I/O.
 
 import re
 from collections.abc import Mapping
-from typing import Annotated
-from uuid import UUID
+from typing import Annotated, Any
 
 from msgspec import UNSET, DecodeError, Meta, Struct, UnsetType
 from msgspec.json import Decoder
@@ -34,15 +33,15 @@ _NotNegative = Annotated[int, Meta(ge=0, le=INTEGER_MAX)]
 class Movement(Struct, frozen=True):
     """Money to take out of, or put into, one account.
 
-    request_id: the client's own; without one the bank makes it.
+    request_id: the client's own, a UUID in lower case; without one the bank makes it.
     """
 
     user_id: int
     amount: int
-    request_id: UUID | None = None
+    request_id: str | None = None
 
 
-class _MovementBody(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+class MovementBody(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     user_id: _Positive
     amount: _Positive
     request_id: str | UnsetType = UNSET
@@ -52,7 +51,7 @@ class _OpeningBody(Struct, frozen=True, forbid_unknown_fields=True, rename="came
     balance: _NotNegative | UnsetType = UNSET
 
 
-_decode_movement = Decoder(_MovementBody).decode
+_decode_movement = Decoder(MovementBody).decode
 _decode_opening = Decoder(_OpeningBody).decode
 
 
@@ -75,14 +74,18 @@ def quick_movement(body: bytes) -> Movement | None:
         return Movement(found.user_id, found.amount) if colons == 2 else None
     if colons != 3 or not _UUID.fullmatch(found.request_id):
         return None
-    return Movement(found.user_id, found.amount, UUID(found.request_id))
+    return Movement(found.user_id, found.amount, found.request_id.lower())
 
 
 def careful_movement(body: bytes) -> Movement:
     """The same answer as parse_movement(), with every fault named."""
-    members = read_object(body, _MOVEMENT_RULES)
+    return movement_of(read_object(body, MOVEMENT_RULES))
+
+
+def movement_of(members: Mapping[str, Any]) -> Movement:
+    """The movement that members make up which obey MOVEMENT_RULES."""
     request_id = members.get("requestId")
-    return Movement(members["userId"], members["amount"], None if request_id is None else UUID(request_id))
+    return Movement(members["userId"], members["amount"], request_id and request_id.lower())
 
 
 def parse_opening(body: bytes) -> int:
@@ -150,7 +153,7 @@ def _uuid(value: object) -> str | None:
     return None if is_request_id(value) else f"{expected}, and was another text"
 
 
-_MOVEMENT_RULES: Mapping[str, Rule] = {
+MOVEMENT_RULES: Mapping[str, Rule] = {
     "userId": Rule(_whole_number(1)),
     "amount": Rule(_whole_number(1)),
     "requestId": Rule(_uuid, required=False),

@@ -1,98 +1,129 @@
 """The accounts, as the rest of the product sees them: ask, and get an answer or an error.
 
-Authority is the database: its functions and constraints decide, and this
-module says what their error codes mean. Every movement carries a request id,
-the client's or one made here, so that it can be sent again after a lost
-connection and count once.
+Authority is the database: its functions and constraints decide. Every movement
+carries a request id, the client's or one made here, so that it can be sent again
+after a lost connection and count once.
 
     what happened                           what the caller gets
     --------------------------------------  -----------------------------------------
-    committed, now or by an earlier sending  Receipt, always the same one
-    the constraint refused                  InsufficientFundsError, BalanceLimitError
+    decided, now or by an earlier sending   Posted, always the same one
     no connection until the deadline        DatabaseUnavailableError: nothing happened
+    not sent until the deadline             NotSentError, OverloadedError: the same
     sent, unanswered until the deadline     OutcomeUnknownError, with the request id
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
 from time import monotonic
-from typing import Any, NoReturn
+from typing import Any
 from uuid import UUID
 
 import psycopg
 
 from server.errors import (
-    BalanceLimitError,
-    BalanceRefusedError,
-    InsufficientFundsError,
+    IdempotencyKeyReusedError,
     MovementNotFoundError,
     OutcomeUnknownError,
-    RequestIdReusedError,
     UserNotFoundError,
 )
 from server.money.amounts import Movement
-from server.money.records import Account, Entry, EntryPage, Receipt
-from server.money.request_ids import RequestIds
+from server.money.batcher import Batcher
+from server.money.outcomes import Operation
+from server.money.postings import NO_WISH, Listing, Posted, Posting, Wish
+from server.money.records import Account, Entry, EntryPage, PastBalance
+from server.money.request_ids import RequestIds, derived_id, fingerprint
 from server.postgres.connections import Database, Row, UnansweredError
-from server.postgres.faults import (
-    BALANCE_NOT_NEGATIVE,
-    BALANCE_WITHIN_JSON_INTEGERS,
-    ONE_ENTRY_PER_REQUEST,
-    Fault,
-    balance_of,
-    classify,
-    constraint_of,
-)
+from server.postgres.faults import ONE_ENTRY_PER_REQUEST, constraint_of
 from server.postgres.statements import load
 
-TWIN_ATTEMPTS_MAX = 5
-"""How often a movement is repeated when another account uses its request id at this moment."""
-
-_REFUSALS: Mapping[str, type[BalanceRefusedError]] = {
-    BALANCE_NOT_NEGATIVE: InsufficientFundsError,
-    BALANCE_WITHIN_JSON_INTEGERS: BalanceLimitError,
-}
+STATEMENTS = load("server.money", "ledger.sql")
 
 
 class Bank:
     """Withdrawals, deposits, accounts and their ledger."""
 
-    def __init__(self, database: Database, deadline_seconds: float) -> None:
+    def __init__(self, database: Database, batcher: Batcher, deadline_seconds: float) -> None:
         self._database = database
+        self._batcher = batcher
         self._deadline_seconds = deadline_seconds
-        self._statements = load("server.money", "ledger.sql")
         self._request_ids = RequestIds()
 
-    async def withdraw(self, movement: Movement) -> Receipt:
-        """Takes money out of an account.
+    def move(
+        self, operation: Operation, movement: Movement, wish: Wish = NO_WISH
+    ) -> "asyncio.Future[list[Posted]]":
+        """Takes money out of an account or puts it in; one outcome.
 
-        Raises InsufficientFundsError, UserNotFoundError, RequestIdReusedError,
-        DatabaseUnavailableError, OutcomeUnknownError.
+        Raises OverloadedError at once; the future's errors are those above, and
+        IdempotencyConflictError.
         """
-        return await self._move("withdraw", movement)
+        answer: asyncio.Future[list[Posted]] = asyncio.get_running_loop().create_future()
+        self._batcher.submit(
+            Posting(
+                deadline=monotonic() + self._deadline_seconds,
+                answer=answer,
+                wish=wish,
+                user_id=movement.user_id,
+                amount=-movement.amount if operation == "withdraw" else movement.amount,
+                request_id=movement.request_id or self._request_ids.make(),
+            )
+        )
+        return answer
 
-    async def deposit(self, movement: Movement) -> Receipt:
-        """Puts money into an account.
+    def withdraw_all(
+        self, movements: Sequence[Movement], wish: Wish = NO_WISH
+    ) -> "asyncio.Future[list[Posted]]":
+        """Withdrawals of one client in one transaction, each with its own outcome, in order.
 
-        Raises BalanceLimitError, UserNotFoundError, RequestIdReusedError,
-        DatabaseUnavailableError, OutcomeUnknownError.
+        With a key, each one's request id follows from the key and its place, unless
+        the client gave it. Errors as for move().
         """
-        return await self._move("deposit", movement)
+        answer: asyncio.Future[list[Posted]] = asyncio.get_running_loop().create_future()
+        make = self._request_ids.make
+        if wish.key is None:
+            request_ids = [movement.request_id or make() for movement in movements]
+        else:
+            request_ids = [
+                movement.request_id or derived_id(wish.client, wish.key, str(place))
+                for place, movement in enumerate(movements)
+            ]
+        self._batcher.submit(
+            Listing(
+                deadline=monotonic() + self._deadline_seconds,
+                answer=answer,
+                wish=wish,
+                user_ids=[movement.user_id for movement in movements],
+                amounts=[-movement.amount for movement in movements],
+                request_ids=request_ids,
+                fingerprint=fingerprint(movements),
+            )
+        )
+        return answer
 
-    async def open_account(self, balance: int) -> Account:
+    async def open_account(self, balance: int, wish: Wish = NO_WISH) -> Account:
         """Makes an account; balance in minor units, 0 to 2^53 - 1.
 
         Raises DatabaseUnavailableError; OutcomeUnknownError when an account may
-        have been made that nobody was told of.
+        have been made that nobody was told of; IdempotencyKeyReusedError when the
+        key made an account with another balance.
         """
-        request_id = self._request_ids.make()
+        request_id = (
+            self._request_ids.make() if wish.key is None else derived_id(wish.client, wish.key, "account")
+        )
         params = {"balance": balance, "request_id": request_id}
         try:
-            (row,) = await self._ask("open_account", params, request_id, self._deadline_seconds)
+            (row,) = await self._database.rows(
+                STATEMENTS["open_account"], params, deadline_seconds=self._deadline_seconds
+            )
+        except UnansweredError as error:
+            raise OutcomeUnknownError(request_id) from error
         except psycopg.Error as error:
             if constraint_of(error) != ONE_ENTRY_PER_REQUEST:
                 raise
             # An earlier sending, whose answer was lost, made the account.
-            entry = await self.movement(request_id)
+            entry = await self.movement(UUID(request_id))
+            if entry.amount != balance:
+                raise IdempotencyKeyReusedError(wish.key or "") from None
             return Account(entry.user_id, balance)
         return Account(row.user_id, balance)
 
@@ -102,6 +133,19 @@ class Bank:
         if not rows:
             raise UserNotFoundError(user_id)
         return Account(*rows[0])
+
+    async def balance_at(self, user_id: int, moment: datetime) -> PastBalance | None:
+        """The balance at a moment; None for a moment in the future of the database's clock.
+
+        Raises UserNotFoundError, for an account that was opened later as well;
+        DatabaseUnavailableError.
+        """
+        (row,) = await self._read("balance_at", {"user_id": user_id, "moment": moment})
+        if row.is_future:
+            return None
+        if row.balance is None:
+            raise UserNotFoundError(user_id)
+        return PastBalance(user_id, row.balance, row.moment)
 
     async def entries(self, user_id: int, before: int | None, limit: int) -> EntryPage:
         """A page of an account's ledger, newest first.
@@ -127,43 +171,7 @@ class Bank:
             raise MovementNotFoundError(f"No movement carries the request id {request_id}.")
         return Entry(*rows[0])
 
-    async def _move(self, statement: str, movement: Movement) -> Receipt:
-        request_id = movement.request_id or self._request_ids.make()
-        params = {"user_id": movement.user_id, "amount": movement.amount, "request_id": request_id}
-        deadline = monotonic() + self._deadline_seconds
-        for _ in range(TWIN_ATTEMPTS_MAX):
-            try:
-                (row,) = await self._ask(statement, params, request_id, deadline - monotonic())
-            except psycopg.Error as error:
-                if constraint_of(error) == ONE_ENTRY_PER_REQUEST:
-                    # Its twin has committed by now: the next look finds it.
-                    continue
-                _raise_meaning(error, movement, request_id)
-            return Receipt(movement.user_id, movement.amount, row.balance, row.entry_id, request_id)
-        raise RequestIdReusedError(str(request_id))
-
-    async def _ask(
-        self, statement: str, params: dict[str, Any], request_id: UUID, seconds: float
-    ) -> list[Row]:
-        try:
-            return await self._database.rows(self._statements[statement], params, deadline_seconds=seconds)
-        except UnansweredError as error:
-            raise OutcomeUnknownError(str(request_id)) from error
-
     async def _read(self, statement: str, params: dict[str, Any]) -> list[Row]:
         return await self._database.rows(
-            self._statements[statement], params, deadline_seconds=self._deadline_seconds
+            STATEMENTS[statement], params, deadline_seconds=self._deadline_seconds
         )
-
-
-def _raise_meaning(error: psycopg.Error, movement: Movement, request_id: UUID) -> NoReturn:
-    """Raises what an error of a movement means; the error itself if that is unknown."""
-    fault = classify(error)
-    if fault is Fault.NO_SUCH_USER:
-        raise UserNotFoundError(movement.user_id) from error
-    if fault is Fault.REQUEST_ID_REUSED:
-        raise RequestIdReusedError(str(request_id)) from error
-    refusal = _REFUSALS.get(constraint_of(error) or "")
-    if refusal is None:
-        raise error
-    raise refusal(movement.user_id, balance_of(error), movement.amount) from error

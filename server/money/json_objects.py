@@ -45,30 +45,45 @@ def read_object(body: bytes, rules: Mapping[str, Rule]) -> dict[str, Any]:
     Raises InvalidJsonError (400) when the body is no JSON, and
     InvalidRequestError (422) that names every faulty member when it is.
     """
-    document = _decode(body)
+    values, faults = check_object(decode(body), rules)
+    raise_faults(faults)
+    return values
+
+
+def check_object(
+    document: object, rules: Mapping[str, Rule], base: str = ""
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """The members of a decoded object, and every fault of them as (pointer, what is wrong).
+
+    base: the pointer of the object itself.
+    """
     if not isinstance(document, _Object):
-        raise InvalidRequestError([("", f"must be an object, and was {kind_of(document)}")])
+        return {}, [(base, f"must be an object, and was {kind_of(document)}")]
 
     values: dict[str, list[object]] = {}
     for name, value in document:
         values.setdefault(name, []).append(value)
 
     faults = [
-        (pointer_to(name), fault)
+        (base + pointer_to(name), fault)
         for name, given in values.items()
         if (fault := _fault_of(name, given, rules)) is not None
     ]
     faults += [
-        (pointer_to(name), "is missing")
+        (base + pointer_to(name), "is missing")
         for name, rule in rules.items()
         if rule.required and name not in values
     ]
+    return {name: given[0] for name, given in values.items()}, faults
+
+
+def raise_faults(faults: list[tuple[str, str]]) -> None:
+    """Raises InvalidRequestError if there are any; names the first FAULTS_MAX and counts the rest."""
     if len(faults) > FAULTS_MAX:
         more = len(faults) - FAULTS_MAX
         faults = [*faults[:FAULTS_MAX], ("", f"has {more} more faulty members")]
     if faults:
         raise InvalidRequestError(faults)
-    return {name: given[0] for name, given in values.items()}
 
 
 def _fault_of(name: str, given: list[object], rules: Mapping[str, Rule]) -> str | None:
@@ -106,7 +121,8 @@ def pointer_to(name: str) -> str:
     return "/" + quote(shown.replace("~", "~0").replace("/", "~1"), safe="~")
 
 
-def _decode(body: bytes) -> object:
+def decode(body: bytes) -> object:
+    """The JSON value of a body, with repeated members kept apart. Raises InvalidJsonError."""
     if not body.strip(b" \t\r\n"):
         raise InvalidJsonError("The body is empty; a JSON object was expected.")
     if body.startswith(_BYTE_ORDER_MARKS):

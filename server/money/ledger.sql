@@ -1,16 +1,6 @@
 -- What the bank asks of the database. The rules are in the functions themselves
 -- (alembic/sql); each statement here is one transaction.
 
--- name: withdraw
--- Takes money out of one account, once for each request id.
-select moved.balance, moved.entry_id
-  from withdraw(%(user_id)s::bigint, %(amount)s::bigint, %(request_id)s::uuid) as moved;
-
--- name: deposit
--- Puts money into one account, once for each request id.
-select moved.balance, moved.entry_id
-  from deposit(%(user_id)s::bigint, %(amount)s::bigint, %(request_id)s::uuid) as moved;
-
 -- name: open_account
 -- Makes an account with its opening entry.
 select open_account(%(balance)s::bigint, %(request_id)s::uuid) as user_id;
@@ -20,6 +10,14 @@ select open_account(%(balance)s::bigint, %(request_id)s::uuid) as user_id;
 select u.id, u.balance
   from users as u
  where u.id = %(user_id)s::bigint;
+
+-- name: balance_at
+-- What one account's balance was at a moment, which is told as it was understood.
+select %(moment)s::timestamptz > clock_timestamp() as is_future,
+       b.balance,
+       to_char(%(moment)s::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as moment
+  from (values (1)) as one (row)
+  left join balance_at(%(user_id)s::bigint, %(moment)s::timestamptz) as b on true;
 
 -- name: newest_entries
 -- The newest lines of one account's ledger.

@@ -16,7 +16,7 @@ class Receipt(Struct, frozen=True, rename="camel"):
     amount: int
     balance: int
     entry_id: int
-    request_id: UUID
+    request_id: str
 
 
 class Account(Struct, frozen=True, rename="camel"):
@@ -24,6 +24,14 @@ class Account(Struct, frozen=True, rename="camel"):
 
     id: int
     balance: int
+
+
+class PastBalance(Struct, frozen=True):
+    """What an account's balance was; at: that moment, RFC 3339 in UTC."""
+
+    id: int
+    balance: int
+    at: str
 
 
 class Entry(Struct, frozen=True, rename="camel"):

@@ -1,5 +1,7 @@
 """Request ids that the node makes itself: UUIDs of version 7 (RFC 9562).
 
+And those that follow from a client's own key, at the end.
+
 Ordered by time, so that the index over them grows at its end: at 3 million
 entries inserts are 1.6 times as fast as with random ids, with half the log.
 
@@ -16,12 +18,16 @@ Not promised
 
 import secrets
 import time
-from collections.abc import Callable
-from uuid import UUID
+from collections.abc import Callable, Iterable
+from hashlib import blake2b
+
+from server.money.amounts import Movement
 
 _COUNTER_MAX = 0xFFF
 _COUNTER_SEED_BITS = 11  # the counter's upper bit starts at 0, which leaves room to count
 _VERSION_7 = 0x7 << 76
+_VERSION_8 = 0x8 << 76
+_VERSION_AND_VARIANT = 0xF << 76 | 0b11 << 62
 _VARIANT_RFC_9562 = 0b10 << 62
 
 
@@ -42,8 +48,8 @@ class RequestIds:
         self._last_ms = -1
         self._counter = 0
 
-    def make(self) -> UUID:
-        """The next id."""
+    def make(self) -> str:
+        """The next id, in its canonical form."""
         now_ms = self._unix_ms()
         if now_ms > self._last_ms:
             self._start(now_ms)
@@ -52,14 +58,36 @@ class RequestIds:
         else:
             # More than the counter holds in one millisecond: borrow from the next.
             self._start(self._last_ms + 1)
-        return UUID(
-            int=self._last_ms << 80
-            | _VERSION_7
-            | self._counter << 64
-            | _VARIANT_RFC_9562
-            | self._random_bits(62)
+        return _canonical(
+            self._last_ms << 80 | _VERSION_7 | self._counter << 64 | _VARIANT_RFC_9562 | self._random_bits(62)
         )
 
     def _start(self, ms: int) -> None:
         self._last_ms = ms
         self._counter = self._random_bits(_COUNTER_SEED_BITS)
+
+
+def derived_id(client: str, key: str, place: str) -> str:
+    """The request id that follows from an Idempotency-Key: a repeat makes the same one.
+
+    A UUID of version 8 (RFC 9562: of the maker's own kind), since it has no time in it.
+    place: what the id is for, within the request; has no NUL, as client and key have none.
+    """
+    return _digest_id(f"{client}\0{key}\0{place}".encode())
+
+
+def fingerprint(movements: Iterable[Movement]) -> str:
+    """A UUID that stands for the content of a list of movements, in its order."""
+    content = ";".join(f"{m.user_id},{m.amount},{m.request_id or ''}" for m in movements)
+    return _digest_id(content.encode())
+
+
+def _digest_id(content: bytes) -> str:
+    digest = int.from_bytes(blake2b(content, digest_size=16).digest(), "big")
+    return _canonical(digest & ~_VERSION_AND_VARIANT | _VERSION_8 | _VARIANT_RFC_9562)
+
+
+def _canonical(number: int) -> str:
+    # What UUID.__str__ gives, without making one.
+    text = f"{number:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

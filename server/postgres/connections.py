@@ -127,7 +127,7 @@ class Database:
                 sent = not isinstance(error, PoolTimeout | TooManyRequests | PoolClosed)
                 # One lost answer is enough, whatever the repetitions say.
                 unanswered = unanswered or (sent and fault is Fault.CONNECTION_LOST)
-                may_repeat = repeatable or not sent or fault is Fault.NOT_NOW
+                may_repeat = repeatable or not sent or fault is not Fault.CONNECTION_LOST
                 if isinstance(error, PoolClosed) or not may_repeat or monotonic() + pause >= deadline:
                     kind = UnansweredError if unanswered else DatabaseUnavailableError
                     raise kind(

@@ -11,13 +11,16 @@ import psycopg
 BALANCE_NOT_NEGATIVE = "balance_not_negative"
 BALANCE_WITHIN_JSON_INTEGERS = "balance_within_json_integers"
 ONE_ENTRY_PER_REQUEST = "one_entry_per_request"
+ONE_OUTCOME_PER_KEY = "one_outcome_per_key"
 ONE_RUNNING_RUN_PER_TASK = "one_running_run_per_task"
 
 
 class Fault(Enum):
     """What a caller can do about an error."""
 
+    UNREACHABLE = "unreachable"  # no connection was made, so nothing was sent
     CONNECTION_LOST = "connection lost"  # the statement may or may not have taken effect
+    ROW_LOCKED = "row locked"  # somebody else holds it; nothing was done
     NOT_NOW = "not now"  # the server refused before it did anything; ask again
     NO_SUCH_USER = "no such user"
     REQUEST_ID_REUSED = "request id reused"
@@ -42,26 +45,52 @@ _BY_CODE = {
     "25006": Fault.NOT_NOW,  # read_only_sql_transaction, after a failover
     "40001": Fault.NOT_NOW,  # serialization_failure
     "40P01": Fault.NOT_NOW,  # deadlock_detected
-    "53300": Fault.NOT_NOW,  # too_many_connections
-    "53400": Fault.NOT_NOW,  # configuration_limit_exceeded
-    "55P03": Fault.NOT_NOW,  # lock_not_available
+    "55P03": Fault.ROW_LOCKED,  # lock_not_available
 }
+
+
+class ConnectFailedError(psycopg.OperationalError):
+    """No connection was made."""
 
 
 def classify(error: psycopg.Error) -> Fault:
     """What kind of fault an error of psycopg is."""
+    if isinstance(error, ConnectFailedError):
+        return Fault.UNREACHABLE
     code = error.sqlstate
     if code is None:
         # Without a code the server did not speak: libpq lost or never got the connection.
         return Fault.CONNECTION_LOST if isinstance(error, psycopg.OperationalError) else Fault.DEFECT
     if code.startswith("08"):
         return Fault.CONNECTION_LOST
+    if code.startswith("53"):
+        return Fault.NOT_NOW  # out of connections, memory, disk: until somebody makes room
     return _BY_CODE.get(code, Fault.DEFECT)
+
+
+_TRANSIENT = frozenset({Fault.UNREACHABLE, Fault.CONNECTION_LOST, Fault.NOT_NOW, Fault.ROW_LOCKED})
+_CONFLICTS = frozenset({"40001", "40P01"})
 
 
 def is_transient(error: psycopg.Error) -> bool:
     """Whether the same statement may succeed later without anybody mending anything."""
-    return classify(error) in {Fault.CONNECTION_LOST, Fault.NOT_NOW}
+    return classify(error) in _TRANSIENT
+
+
+def is_conflict(error: psycopg.Error) -> bool:
+    """Whether another transaction was in the way, and has gone: repeat at once, a few times.
+
+    A serialization failure, a deadlock, or the same request id or key used at this
+    very moment; the next look then finds what the other one did.
+    """
+    if error.sqlstate in _CONFLICTS:
+        return True
+    return constraint_of(error) in {ONE_ENTRY_PER_REQUEST, ONE_OUTCOME_PER_KEY}
+
+
+def is_about_the_data(error: psycopg.Error) -> bool:
+    """Whether one row of many can be the reason: a data exception or a broken constraint."""
+    return (error.sqlstate or "")[:2] in {"22", "23"}
 
 
 def constraint_of(error: psycopg.Error) -> str | None:

@@ -56,6 +56,29 @@ entries = Table(
     comment="Append-only ledger: signed amounts; their sum is the balance.",
 )
 
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("client", Text(collation="C"), nullable=False),
+    Column("key", Text(collation="C"), nullable=False),
+    Column("operation", Text, nullable=False),
+    Column("user_id", BigInteger),
+    Column("amount", BigInteger),
+    Column("request_id", UUID(as_uuid=True), nullable=False),
+    Column("outcome", Text),
+    Column("balance", BigInteger),
+    Column("entry_id", BigInteger),
+    Column("outcomes", ARRAY(Text)),
+    Column("balances", ARRAY(BigInteger)),
+    Column("entry_ids", ARRAY(BigInteger)),
+    _moment("created_at"),
+    PrimaryKeyConstraint("client", "key", name="one_outcome_per_key"),
+    CheckConstraint("length(client) <= 255", name="idempotency_client_short"),
+    CheckConstraint("length(key) between 1 and 255", name="idempotency_key_short"),
+    Index("idempotency_keys_by_age", "created_at"),
+    comment="First outcomes of requests with an Idempotency-Key.",
+)
+
 nodes = Table(
     "nodes",
     metadata,

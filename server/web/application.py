@@ -10,11 +10,12 @@ from server import __version__
 from server.errors import RouteNotFoundError
 from server.web import cluster, health, money
 from server.web.handlers import JsonHandler
-from server.web.metrics import PoolCollector, RequestMetrics
+from server.web.lean import FrontDoor
+from server.web.metrics import BatcherCollector, PoolCollector, RequestMetrics
 from server.web.routes import Route
 from server.web.services import Services
 
-__all__ = ["Services", "make_application"]
+__all__ = ["Services", "make_application", "make_front_door"]
 
 NO_ROUTE = "none"
 log = structlog.get_logger(__name__)
@@ -47,15 +48,21 @@ class NotFoundHandler(JsonHandler):
         raise RouteNotFoundError(f"There is nothing at {self.request.path[:200]}.")
 
 
-def make_application(services: Services, registry: CollectorRegistry | None = None) -> Application:
-    """The application of one node.
+def make_front_door(services: Services, registry: CollectorRegistry | None = None) -> FrontDoor:
+    """All that one node serves over HTTP, the lean money path before the application.
 
     registry: where its figures go; one of its own unless given, so that two
-        applications in one process don't meet.
+        nodes in one process don't meet.
     """
     registry = registry or CollectorRegistry()
     metrics = RequestMetrics(registry)
     registry.register(PoolCollector(services.database))
+    registry.register(BatcherCollector(services.batcher))
+    return FrontDoor(make_application(services, registry, metrics), services, metrics)
+
+
+def make_application(services: Services, registry: CollectorRegistry, metrics: RequestMetrics) -> Application:
+    """Every route by its handler, the two of the lean path included."""
 
     def record(handler: RequestHandler) -> None:
         route = handler.route if isinstance(handler, JsonHandler) else NO_ROUTE

@@ -12,21 +12,19 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, cast
 
 import msgspec
-import structlog
 from tornado.http1connection import HTTP1Connection
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from server.errors import BodyTooLargeError, MethodNotAllowedError, RingfenceError
-from server.money.request_ids import RequestIds
 from server.web import admission, problem
 from server.web.parameters import Parameters
+from server.web.replies import ALWAYS, JSON, Reply, of_error
 from server.web.services import Services
+from server.web.unforeseen import answerable
 
 DISCARDED_BYTES_MAX = 16 * 1024 * 1024
 DISCARD_SECONDS_MAX = 5.0
 _METHODS = ("get", "post")
-_instances = RequestIds()
-log = structlog.get_logger(__name__)
 
 
 @stream_request_body
@@ -52,16 +50,15 @@ class JsonHandler(RequestHandler):
         self._body = bytearray()
         self._received_bytes = 0
         self._refusal: RingfenceError | None = None
-        self._instance: str | None = None
+        self._has_gone = False
 
     initialize: Callable[..., None] = begin
     """Called by Tornado with what the route gives; a handler that needs more takes it, and calls begin()."""
 
     def set_default_headers(self) -> None:
-        self.set_header("Server", "Ringfence")
-        self.set_header("Content-Type", "application/json")
-        self.set_header("Cache-Control", "no-cache")
-        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Content-Type", JSON)
+        for name, value in ALWAYS.items():
+            self.set_header(name, value)
 
     # What comes in
 
@@ -108,8 +105,20 @@ class JsonHandler(RequestHandler):
 
     def answer(self, value: object, status: int = 200) -> None:
         """Ends the request with a value as JSON."""
-        self.set_status(status)
-        self.finish(msgspec.json.encode(value))
+        self.send(Reply(status, JSON, {}, msgspec.json.encode(value)))
+
+    def send(self, reply: Reply) -> None:
+        """Ends the request with a whole answer."""
+        self._write(reply)
+        self.finish()
+
+    def is_wanted(self) -> bool:
+        """Whether the client is still there."""
+        return not self._has_gone
+
+    def on_connection_close(self) -> None:
+        self._has_gone = True
+        super().on_connection_close()
 
     async def head(self, *places: str) -> None:
         """As GET; Tornado leaves the body out."""
@@ -124,22 +133,13 @@ class JsonHandler(RequestHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Called by Tornado for whatever a handler raised."""
         error = kwargs["exc_info"][1] if "exc_info" in kwargs else HTTPError(status_code)
-        self._write_problem(self._problem_of(error))
+        if isinstance(error, HTTPError) and error.status_code < 500:
+            error = problem.from_tornado(error, self.request.method or "", self.allowed)
+        self._write(of_error(answerable(error, self.request.method, self.route)))
         self.finish()
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        """Logs what nobody foresaw, once, under the instance that the answer names."""
-        if problem.is_foreseen(value):
-            log.debug("refused", route=self.route, error=str(value))
-            return
-        self._instance = f"urn:uuid:{_instances.make()}"
-        log.error(
-            "a request failed",
-            instance=self._instance,
-            method=self.request.method,
-            route=self.route,
-            exc_info=(typ, value, tb),
-        )
+        """Nothing: write_error() follows, and logs what nobody foresaw."""
 
     # Refusals
 
@@ -152,7 +152,7 @@ class JsonHandler(RequestHandler):
         self._refusal = self._refusal or error
         setattr(self, str(self.request.method).lower(), self._finish_refusal)
         if isinstance(error, BodyTooLargeError):
-            self._write_problem(self._refusal)
+            self._write(of_error(self._refusal))
             self.set_header("Connection", "close")
             self.flush()
 
@@ -169,18 +169,10 @@ class JsonHandler(RequestHandler):
             await self.finish()
         self._connection.close()
 
-    def _problem_of(self, error: BaseException) -> RingfenceError:
-        if isinstance(error, HTTPError) and error.status_code < 500:
-            return problem.from_tornado(error, self.request.method or "", self.allowed)
-        if isinstance(error, RingfenceError) and problem.is_foreseen(error):
-            return error
-        return problem.UnexpectedError(self._instance)
-
-    def _write_problem(self, error: RingfenceError) -> None:
-        self.set_status(error.status)
-        self.set_header("Content-Type", problem.CONTENT_TYPE)
-        for name, value in problem.headers(error).items():
+    def _write(self, reply: Reply) -> None:
+        self.set_status(reply.status)
+        self.set_header("Content-Type", reply.content_type)
+        for name, value in reply.headers.items():
             self.set_header(name, value)
-        text = problem.document(error)
-        self.set_header("Content-Length", str(len(text)))
-        self.write(text)
+        self.set_header("Content-Length", str(len(reply.body)))
+        self.write(reply.body)

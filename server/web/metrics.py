@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from server.money.batcher import Batcher
 from server.postgres.connections import Database
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -37,11 +38,18 @@ class RequestMetrics:
             buckets=_SECONDS,
             registry=registry,
         )
+        # Finding a series by its labels costs more than counting in it.
+        self._known: dict[tuple[str, str, int], Histogram] = {}
 
     def observe(self, route: str, method: str, status: int, seconds: float) -> None:
         """Takes in one answered request."""
-        # A method that nobody knows is the client's invention, and labels must stay few.
-        self._seconds.labels(route, method if method in METHODS else "other", str(status)).observe(seconds)
+        found = self._known.get((route, method, status))
+        if found is None:
+            # A method that nobody knows is the client's invention, and labels must stay few.
+            found = self._seconds.labels(route, method if method in METHODS else "other", str(status))
+            if method in METHODS:
+                self._known[route, method, status] = found
+        found.observe(seconds)
 
 
 class PoolCollector(Collector):
@@ -58,3 +66,25 @@ class PoolCollector(Collector):
             yield CounterMetricFamily(f"ringfence_database_{name}", help_text, value=found.get(key, 0))
         waited_seconds = found.get("requests_wait_ms", 0) / 1000
         yield CounterMetricFamily("ringfence_database_wait_seconds", _WAIT, value=waited_seconds)
+
+
+class BatcherCollector(Collector):
+    """The figures of the money path, read when they are asked for."""
+
+    def __init__(self, batcher: Batcher) -> None:
+        self._batcher = batcher
+
+    def collect(self) -> Iterator[Metric]:
+        batcher = self._batcher
+        yield CounterMetricFamily("ringfence_money_batches", "Batches committed.", value=batcher.batches)
+        yield CounterMetricFamily(
+            "ringfence_money_movements", "Movements decided, refusals included.", value=batcher.movements
+        )
+        yield GaugeMetricFamily(
+            "ringfence_money_queued", "Movements that wait to be sent.", value=batcher.waiting.movements
+        )
+        yield GaugeMetricFamily(
+            "ringfence_money_oldest_seconds",
+            "How long the oldest of them has waited.",
+            value=batcher.waiting.oldest_seconds,
+        )

@@ -1,13 +1,23 @@
 """Accounts and their ledger: withdraw, deposit, open, look."""
 
-from collections.abc import Awaitable, Callable
+from typing import ClassVar
 
 from msgspec import Struct
 
-from server.money.amounts import Movement, parse_movement, parse_opening
-from server.money.records import Entry, Receipt
+from server.money.amounts import parse_movement, parse_opening
+from server.money.movement_lists import BODY_BYTES_MAX, parse_withdrawals
+from server.money.outcomes import Operation
+from server.money.postings import Wish
+from server.money.records import Entry
+from server.web import replies
 from server.web.handlers import JsonHandler
-from server.web.parameters import cursor_after, id_in_path, request_id_in_path
+from server.web.idempotency import key_of
+from server.web.parameters import (
+    InvalidParametersError,
+    cursor_after,
+    id_in_path,
+    request_id_in_path,
+)
 from server.web.routes import Route
 
 PAGE_ENTRIES = 100
@@ -21,61 +31,100 @@ class EntriesPage(Struct, frozen=True):
     next: str | None
 
 
-class _MovementHandler(JsonHandler):
-    async def post(self) -> None:
-        self.answer(await self.move(parse_movement(self.body())))
+class _KeyedHandler(JsonHandler):
+    """Takes an Idempotency-Key."""
 
-    @property
-    def move(self) -> Callable[[Movement], Awaitable[Receipt]]:
-        """What the bank is asked to do."""
-        raise NotImplementedError
+    def admit(self) -> None:
+        super().admit()
+        self.wish = Wish(key=key_of(self.request.headers), is_wanted=self.is_wanted)
+
+
+class _MovementHandler(_KeyedHandler):
+    operation: ClassVar[Operation]
+
+    async def post(self) -> None:
+        movement = parse_movement(self.body())
+        (posted,) = await self.services.bank.move(self.operation, movement, self.wish)
+        self.send(replies.of_movement(movement, posted, self.wish.key))
 
 
 class WithdrawHandler(_MovementHandler):
     """POST /withdraw: takes money out of one account.
 
     Body    {"userId": 1, "amount": 250, "requestId"?: UUID}, whole minor units.
+    Header  Idempotency-Key: a repeat with the same key gets the first answer.
     Answer  200 {"userId", "amount", "balance", "entryId", "requestId"}
-    Errors  404 user_not_found   409 insufficient_funds   422 request_id_reused
-            503 database_unavailable: nothing happened
+    Errors  404 user_not_found   409 insufficient_funds
+            409 idempotency_conflict: the first request of this key has no outcome yet
+            422 request_id_reused, idempotency_key_reused
+            503 database_unavailable, overloaded, account_busy: nothing happened
             503 outcome_unknown: the money may have moved; repeat with the same requestId
     """
 
-    @property
-    def move(self) -> Callable[[Movement], Awaitable[Receipt]]:
-        return self.services.bank.withdraw
+    operation = "withdraw"
 
 
 class DepositHandler(_MovementHandler):
     """POST /deposit: puts money into one account; body and answer as for a withdrawal.
 
-    Errors  404 user_not_found   409 balance_limit   422 request_id_reused
-            503 as for a withdrawal
+    Errors  404 user_not_found   409 balance_limit   the others as for a withdrawal
     """
 
-    @property
-    def move(self) -> Callable[[Movement], Awaitable[Receipt]]:
-        return self.services.bank.deposit
+    operation = "deposit"
 
 
-class UsersHandler(JsonHandler):
+class WithdrawalsHandler(_KeyedHandler):
+    """POST /withdrawals: up to 10,000 withdrawals in one transaction.
+
+    Body    {"withdrawals": [{"userId", "amount", "requestId"?}, ...]}, up to 2 MiB.
+    Answer  200 {"results": [...]}, one for each, in order: what it would have been
+            alone, with its `status`; a refusal of one stops no other.
+    Errors  422 invalid_request: names the places, a repeated requestId too; the
+            others as for a withdrawal, and then nothing of the list has happened
+    """
+
+    body_bytes_max = BODY_BYTES_MAX
+
+    async def post(self) -> None:
+        movements = parse_withdrawals(self.body())
+        posted = await self.services.bank.withdraw_all(movements, self.wish)
+        self.send(replies.of_movements(movements, posted, self.wish.key))
+
+
+class UsersHandler(_KeyedHandler):
     """POST /users: opens an account.
 
     Body    {"balance"?: 10000}, whole minor units; nothing means 0.
+    Header  Idempotency-Key: a repeat with the same key opens no second account.
     Answer  201 {"id", "balance"} and its Location.
     """
 
     async def post(self) -> None:
-        account = await self.services.bank.open_account(parse_opening(self.body()))
+        account = await self.services.bank.open_account(parse_opening(self.body()), self.wish)
         self.set_header("Location", f"/users/{account.id}")
         self.answer(account, 201)
 
 
 class UserHandler(JsonHandler):
-    """GET /users/{userId}: 200 {"id", "balance"}, or 404 user_not_found."""
+    """GET /users/{userId}: 200 {"id", "balance"}, or 404 user_not_found.
+
+    Query   at: a moment, RFC 3339; then 200 {"id", "balance", "at"}, what the balance
+            was after the last movement up to then; 404 before the account was opened.
+    """
+
+    parameters = ("at",)
 
     async def get(self, user_id: str) -> None:
-        self.answer(await self.services.bank.account(id_in_path("userId", user_id)))
+        moment = self.query.moment("at")
+        self.query.done()
+        number = id_in_path("userId", user_id)
+        if moment is None:
+            self.answer(await self.services.bank.account(number))
+            return
+        past = await self.services.bank.balance_at(number, moment)
+        if past is None:
+            raise InvalidParametersError([("at", "must not lie in the future")])
+        self.answer(past)
 
 
 class EntriesHandler(JsonHandler):
@@ -106,6 +155,7 @@ class RequestIdHandler(JsonHandler):
 ROUTES = (
     Route("/withdraw", WithdrawHandler),
     Route("/deposit", DepositHandler),
+    Route("/withdrawals", WithdrawalsHandler),
     Route("/users", UsersHandler),
     Route("/users/{userId}", UserHandler),
     Route("/users/{userId}/entries", EntriesHandler),

@@ -18,9 +18,9 @@ from tornado.web import HTTPError
 from server.errors import (
     DatabaseUnavailableError,
     MethodNotAllowedError,
-    OutcomeUnknownError,
     RequestError,
     RingfenceError,
+    UnexpectedError,
 )
 
 CONTENT_TYPE = "application/problem+json"
@@ -28,36 +28,28 @@ TYPE_BASE = "urn:ringfence:problem:"
 """Names the kinds of problems. An identifier and no address: nothing has to be served there."""
 
 
-class UnexpectedError(RingfenceError):
-    """Something that nobody foresaw; the log has it under `instance`."""
-
-    def __init__(self, instance: str | None) -> None:
-        super().__init__("An unexpected error happened. The log has it under this problem's instance.")
-        self.instance = instance
-
-    def members(self) -> dict[str, Any]:
-        return {} if self.instance is None else {"instance": self.instance}
-
-
 def is_foreseen(error: BaseException) -> bool:
     """Whether an error is an answer by itself, and no defect to be logged with its traceback."""
     if isinstance(error, HTTPError):
         return error.status_code < 500
-    return isinstance(error, RingfenceError) and (error.status < 500 or error.status == 503)
+    return isinstance(error, RingfenceError) and (error.status != 500 or isinstance(error, UnexpectedError))
+
+
+def members(error: RingfenceError) -> dict[str, Any]:
+    """The members of an error's problem document."""
+    return {
+        "type": TYPE_BASE + error.code,
+        "title": error.title,
+        "status": error.status,
+        "detail": _public_detail(error),
+        "code": error.code,
+        **error.members(),
+    }
 
 
 def document(error: RingfenceError) -> bytes:
     """The problem document of an error, encoded."""
-    return msgspec.json.encode(
-        {
-            "type": TYPE_BASE + error.code,
-            "title": error.title,
-            "status": error.status,
-            "detail": _public_detail(error),
-            "code": error.code,
-            **error.members(),
-        }
-    )
+    return msgspec.json.encode(members(error))
 
 
 def headers(error: RingfenceError) -> Mapping[str, str]:
@@ -77,7 +69,7 @@ def from_tornado(error: HTTPError, method: str, allowed: list[str]) -> Ringfence
 
 
 def _public_detail(error: RingfenceError) -> str:
-    if isinstance(error, DatabaseUnavailableError) and not isinstance(error, OutcomeUnknownError):
+    if isinstance(error, DatabaseUnavailableError) and error.code == DatabaseUnavailableError.code:
         # Its text tells where the database is and what the driver said.
         return "The database can't be reached, or did not answer in time. Try again."
     return str(error)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from server.money.bank import Bank
+from server.money.batcher import Batcher
 from server.postgres.connections import Database
 from server.settings import Settings
 
@@ -20,4 +21,5 @@ class Services:
     node_name: str
     database: Database
     bank: Bank
+    batcher: Batcher
     readiness: Callable[[], list[str]]

@@ -13,9 +13,11 @@ from tornado.httputil import HTTPHeaders
 from tornado.netutil import bind_sockets
 
 from server.money.bank import Bank
+from server.money.batcher import Batcher
+from server.money.poster import Poster
 from server.postgres.connections import Database
 from server.settings import Settings, TaskSettings
-from server.web.application import Services, make_application
+from server.web.application import Services, make_front_door
 from server.web.server import make_http_server
 
 JSON = {"Content-Type": "application/json"}
@@ -61,18 +63,22 @@ class Service:
             tasks={"backup": TaskSettings(function="server.jobs.pi:run", every=60.0)},
         )
         self.database = Database(database.application_url, connections=2, name=name)
-        self.bank = Bank(self.database, deadline_seconds)
+        self.poster = Poster(database.application_url, name, deadline_seconds)
+        self.batcher = Batcher(self.poster)
+        self.bank = Bank(self.database, self.batcher, deadline_seconds)
         services = Services(
             settings=self.settings,
             node_name=name,
             database=self.database,
             bank=self.bank,
+            batcher=self.batcher,
             readiness=lambda: list(self.reasons),
         )
-        self.application = make_application(services)
+        self.door = make_front_door(services)
 
     async def start(self) -> None:
-        self.server = make_http_server(self.application)
+        self.batches = asyncio.create_task(self.batcher.run())
+        self.server = make_http_server(self.door)
         sockets = bind_sockets(0, "127.0.0.1", family=socket.AF_INET, backlog=1024)
         self.port = sockets[0].getsockname()[1]
         self.server.add_sockets(sockets)
@@ -83,6 +89,8 @@ class Service:
         self.client.close()
         self.server.stop()
         await self.server.close_all_connections()
+        self.batches.cancel()
+        await self.poster.reset()
         await self.database.close()
 
     async def call(

@@ -1,6 +1,8 @@
 """What a client is told when the database is slow, away or wrong."""
 
 import asyncio
+import os
+import signal
 from uuid import uuid4
 
 import psycopg
@@ -20,14 +22,22 @@ def hasty_service(io_loop, database, tmp_path):
     io_loop.run_sync(running.stop)
 
 
+async def frozen_backend(service) -> int:
+    """The pid of the server process behind the money path's connection; frozen until SIGCONT."""
+    await service.call("POST", "/withdraw", {"userId": 1, "amount": 1})
+    pid = service.poster._connection.info.backend_pid
+    os.kill(pid, signal.SIGSTOP)
+    return pid
+
+
 @pytest.mark.gen_test(timeout=30)
-async def test_sent_and_unanswered_at_the_deadline_is_an_unknown_outcome_that_can_be_repeated(
-    hasty_service, database
-):
+async def test_sent_and_unanswered_at_the_deadline_is_an_unknown_outcome_that_can_be_repeated(hasty_service):
     body = {"userId": 1, "amount": 30, "requestId": str(uuid4())}
-    with psycopg.connect(database.application_url) as rival:
-        rival.execute("select * from withdraw(1, 1)")
+    backend = await frozen_backend(hasty_service)
+    try:
         answer = await hasty_service.call("POST", "/withdraw", body)
+    finally:
+        os.kill(backend, signal.SIGCONT)
     assert answer.is_problem(503, "outcome_unknown")
     assert answer.json["requestId"] == body["requestId"]
     assert answer.headers["Retry-After"] == "1"
@@ -39,11 +49,15 @@ async def test_sent_and_unanswered_at_the_deadline_is_an_unknown_outcome_that_ca
 
 
 @pytest.mark.gen_test(timeout=30)
-async def test_never_sent_is_an_unavailable_database_and_nothing_happened(hasty_service):
-    pool = hasty_service.database._pool
-    async with pool.connection(), pool.connection():
+async def test_an_account_that_somebody_holds_until_the_deadline_is_busy_and_nothing_happened(
+    hasty_service, database
+):
+    with psycopg.connect(database.application_url) as rival:
+        rival.execute("select * from withdraw(1, 1)")
         answer = await hasty_service.call("POST", "/withdraw", {"userId": 1, "amount": 30})
-    assert answer.is_problem(503, "database_unavailable")
+        assert answer.is_problem(503, "account_busy")
+        assert answer.headers["Retry-After"] == "1"
+        rival.rollback()
     assert await is_untouched(hasty_service)
 
 
@@ -91,10 +105,10 @@ async def test_without_a_database_every_route_that_needs_it_is_a_503_that_says_w
 
 @pytest.mark.gen_test
 async def test_an_unexpected_error_is_a_500_without_internals_and_one_line_in_the_log(service, monkeypatch):
-    async def break_down(_movement):
+    def break_down(*_request):
         raise KeyError("secret of the inside")
 
-    monkeypatch.setattr(service.bank, "withdraw", break_down)
+    monkeypatch.setattr(service.bank, "move", break_down)
     with capture_logs() as logs:
         answer = await service.call("POST", "/withdraw", {"userId": 1, "amount": 1})
     assert answer.is_problem(500, "internal_error")
@@ -105,10 +119,10 @@ async def test_an_unexpected_error_is_a_500_without_internals_and_one_line_in_th
 
 @pytest.mark.gen_test
 async def test_an_error_that_a_handler_raises_on_purpose_is_not_logged_as_one(service, monkeypatch):
-    async def refuse(_movement):
+    def refuse(*_request):
         raise UserNotFoundError(1)
 
-    monkeypatch.setattr(service.bank, "withdraw", refuse)
+    monkeypatch.setattr(service.bank, "move", refuse)
     with capture_logs() as logs:
         assert (await service.call("POST", "/withdraw", {"userId": 1, "amount": 1})).status == 404
     assert {line["log_level"] for line in logs} == {"debug"}

@@ -1,0 +1,218 @@
+"""Micro-batching: what arrives while a batch is under way forms the next one.
+
+Formula
+    One batch in flight, no timer. A lone request waits for nobody and is sent as
+    it is; a crowd shares one lock, one plan and one flush to disk.
+
+States of a request
+    queued ──> sent ──> answered
+       │         └────> unanswered at its deadline: OutcomeUnknownError
+       ├──────────────> expired before it was sent: NotSentError, nothing happened
+       └──────────────> its client has gone before it was sent: dropped
+
+Failures
+    connection lost              the batch is sent again with the same request ids until
+                                 each request's deadline: what had taken effect is
+                                 replayed, the rest takes effect now
+    deadlock, another's id or    the same, CONFLICTS_MAX times
+    key at this very moment
+    a row that somebody holds    sent again with SKIP LOCKED; only the requests on locked
+                                 rows wait, at the end of the queue
+    an error about the data      the batch is halved until the culprit is alone; it gets
+                                 the error, everybody else an answer
+    any other error              the batch gets it, once in the log, and nobody else
+
+Limits
+    See waiting.py: how much may wait, for how long, and how much is sent at once.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from time import monotonic
+from typing import Protocol
+
+import psycopg
+import structlog
+
+from server.errors import UnexpectedError
+from server.money.postings import Listing, Posted, Posting, Request
+from server.money.request_ids import RequestIds
+from server.money.waiting import Waiting
+from server.postgres.faults import Fault, classify, is_about_the_data, is_conflict, is_transient
+
+CONFLICTS_MAX = 5
+EXPIRY_SECONDS = 0.25  # how often a stuck batch looks for requests that are out of time
+BACK_OFF_SECONDS_MAX = 0.5
+
+log = structlog.get_logger(__name__)
+
+
+class Sender(Protocol):
+    """Who talks to the database; see poster.py."""
+
+    async def post_one(self, posting: Posting, *, seconds: float) -> Posted:
+        """A lone movement without a key."""
+
+    async def post(self, postings: Sequence[Posting], *, skip_locked: bool, seconds: float) -> list[Posted]:
+        """A batch of movements."""
+
+    async def post_list(self, listing: Listing, *, seconds: float) -> list[Posted]:
+        """One client's list."""
+
+    async def reset(self) -> None:
+        """Forgets the connection."""
+
+
+class Batcher:
+    """Sends what waits, one batch after the other."""
+
+    def __init__(self, sender: Sender) -> None:
+        self.waiting = Waiting()
+        self.batches = 0
+        self.movements = 0
+        self._sender = sender
+        self._instances = RequestIds()
+        self._sent: Sequence[Request] = ()
+        self._locked_users: set[int] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def submit(self, request: Request) -> None:
+        """Queues a request; its `answer` gets the outcome or the error. Raises OverloadedError."""
+        self.waiting.add(request)
+        self._idle.clear()
+
+    async def run(self) -> None:
+        """Sends batch after batch until it is cancelled."""
+        while True:
+            await self.waiting.arrived.wait()
+            batch = self.waiting.take()
+            if batch:
+                try:
+                    await self._send(batch)
+                except Exception as error:
+                    # A defect of ours must cost its batch, and not the money path.
+                    self._fail_all(batch, error)
+                self._sent = ()
+            if self.waiting.is_empty:
+                self._idle.set()
+
+    async def drained(self) -> None:
+        """Returns when everything that was queued has its answer."""
+        await self._idle.wait()
+
+    async def _send(self, batch: list[Request], *, skip_locked: bool = False) -> None:
+        """Sends a batch until it has its outcomes, its error, or no request that may be sent."""
+        conflicts = 0
+        if self._locked_users and not skip_locked:
+            skip_locked = any(not self._locked_users.isdisjoint(request.users) for request in batch)
+        while batch := [request for request in batch if self.waiting.may_be_sent(request, monotonic())]:
+            try:
+                outcomes = await self._watched(batch, skip_locked=skip_locked)
+            except psycopg.Error as error:
+                fault = classify(error)
+                conflicts += is_conflict(error)
+                if fault is Fault.ROW_LOCKED and isinstance(batch[0], Listing):
+                    self._wait_for_lock(batch[0])
+                    return
+                if fault is Fault.ROW_LOCKED and not skip_locked:
+                    skip_locked = True
+                elif conflicts <= CONFLICTS_MAX and (is_transient(error) or is_conflict(error)):
+                    await self._before_repeating(batch, error, fault)
+                else:
+                    await self._fail(batch, error, skip_locked=skip_locked)
+                    return
+            else:
+                self.waiting.is_reachable = True
+                self._deliver(batch, outcomes)
+                return
+
+    async def _watched(self, batch: list[Request], *, skip_locked: bool) -> list[list[Posted]]:
+        """One call; meanwhile requests that are out of time are told so."""
+        self._sent = batch
+        for request in batch:
+            request.is_sent = True
+        seconds = max(request.deadline for request in batch) - monotonic()
+        call = asyncio.ensure_future(self._call(batch, skip_locked=skip_locked, seconds=seconds))
+        try:
+            while not call.done():
+                await asyncio.wait({call}, timeout=EXPIRY_SECONDS)
+                if not call.done():
+                    self._expire_overdue()
+            return call.result()
+        finally:
+            call.cancel()
+            for request in batch:
+                request.is_sent = False
+
+    async def _call(self, batch: list[Request], *, skip_locked: bool, seconds: float) -> list[list[Posted]]:
+        head = batch[0]
+        if isinstance(head, Listing):
+            return [await self._sender.post_list(head, seconds=seconds)]
+        postings = [request for request in batch if isinstance(request, Posting)]
+        if len(postings) == 1 and postings[0].wish.key is None and not skip_locked:
+            return [[await self._sender.post_one(postings[0], seconds=seconds)]]
+        outcomes = await self._sender.post(postings, skip_locked=skip_locked, seconds=seconds)
+        return [[posted] for posted in outcomes]
+
+    def _expire_overdue(self) -> None:
+        now = monotonic()
+        for request in (*self._sent, *self.waiting):
+            if request.deadline <= now:
+                request.expire(is_reachable=self.waiting.is_reachable)
+
+    async def _before_repeating(self, batch: Sequence[Request], error: psycopg.Error, fault: Fault) -> None:
+        if fault is Fault.CONNECTION_LOST:
+            for request in batch:
+                request.in_doubt = True
+        if self.waiting.is_reachable and fault in {Fault.CONNECTION_LOST, Fault.UNREACHABLE}:
+            # Once for each outage, and not for each try.
+            self.waiting.is_reachable = False
+            log.warning("movements are sent again", movements=len(batch), error=_first_line(error))
+        self._expire_overdue()
+        if not is_conflict(error):
+            await self._sender.reset()
+        await asyncio.sleep(BACK_OFF_SECONDS_MAX * random.uniform(0.02, 1.0))  # noqa: S311 jitter, no secret
+
+    async def _fail(self, batch: list[Request], error: psycopg.Error, *, skip_locked: bool) -> None:
+        """Finds whose fault it is, where it can be that of one among many."""
+        if len(batch) > 1 and is_about_the_data(error):
+            middle = len(batch) // 2
+            await self._send(batch[:middle], skip_locked=skip_locked)
+            await self._send(batch[middle:], skip_locked=skip_locked)
+            return
+        self._fail_all(batch, error)
+        # It may be the session's: a plan that a migration made void, say.
+        await self._sender.reset()
+
+    def _fail_all(self, batch: Sequence[Request], error: Exception) -> None:
+        """One line in the log for all, whose answers name it."""
+        instance = f"urn:uuid:{self._instances.make()}"
+        movements = sum(request.size for request in batch)
+        log.error(
+            "movements failed", instance=instance, movements=movements, first=batch[0].name, exc_info=error
+        )
+        for request in batch:
+            request.fail(UnexpectedError(instance))
+
+    def _deliver(self, batch: Sequence[Request], outcomes: list[list[Posted]]) -> None:
+        self.batches += 1
+        for request, posted in zip(batch, outcomes, strict=True):
+            if posted[0].outcome == "locked":
+                self._wait_for_lock(request)
+                continue
+            self.movements += request.size
+            if self._locked_users:
+                self._locked_users.difference_update(request.users)
+            if not request.answer.done():
+                request.answer.set_result(posted)
+
+    def _wait_for_lock(self, request: Request) -> None:
+        if isinstance(request, Posting):
+            self._locked_users.add(request.user_id)
+        self.waiting.come_back(request)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

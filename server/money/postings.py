@@ -1,0 +1,149 @@
+"""What waits for the database: single movements and lists of them, and what it decided."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import NamedTuple
+
+from server.errors import (
+    AccountBusyError,
+    DatabaseUnavailableError,
+    IdempotencyConflictError,
+    NotSentError,
+    OutcomeUnknownError,
+    RingfenceError,
+)
+
+
+class Posted(NamedTuple):
+    """What the database decided about one movement. outcome: see post_batch.sql."""
+
+    outcome: str
+    balance: int | None
+    entry_id: int | None
+    replayed: bool
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How a client wants its request to be treated.
+
+    key: its Idempotency-Key; client: whose key it is, '' as long as there are no
+        tokens. is_wanted: asked just before the request is sent; False drops it.
+    """
+
+    key: str | None = None
+    client: str = ""
+    is_wanted: Callable[[], bool] | None = None
+
+
+NO_WISH = Wish()
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Request:
+    """One request on its way; `answer` gets its outcomes, one for each movement, or an error.
+
+    deadline: monotonic seconds. in_doubt: the connection broke after it was sent, so
+    it may have taken effect. is_sent: it is being sent now. is_locked: somebody else
+    held its account when it was last sent. behind: the request with the same key
+    that came before it.
+    """
+
+    deadline: float
+    answer: "asyncio.Future[list[Posted]]"
+    wish: Wish = NO_WISH
+    queued_at: float = field(default_factory=monotonic)
+    in_doubt: bool = False
+    is_sent: bool = False
+    is_locked: bool = False
+    behind: "Request | None" = None
+
+    @property
+    def size(self) -> int:
+        """How many movements it is."""
+        raise NotImplementedError
+
+    @property
+    def name(self) -> str:
+        """The request id to ask about."""
+        raise NotImplementedError
+
+    @property
+    def users(self) -> Sequence[int]:
+        """Whose accounts it moves."""
+        raise NotImplementedError
+
+    def fail(self, error: Exception) -> None:
+        """Answers with an error, unless there is an answer already."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+    def expire(self, *, is_reachable: bool) -> None:
+        """Answers what is known at the deadline. is_reachable: whether there is a connection."""
+        self.fail(self._why_expired(is_reachable=is_reachable))
+
+    def _why_expired(self, *, is_reachable: bool) -> RingfenceError:
+        if self.is_sent or self.in_doubt:
+            return OutcomeUnknownError(self.name)
+        if self.behind is not None and self.wish.key is not None and not self.behind.has_outcome:
+            return IdempotencyConflictError(self.wish.key)
+        if self.is_locked:
+            return AccountBusyError(self.users)
+        if not is_reachable:
+            return DatabaseUnavailableError("no connection until the movement's deadline")
+        return NotSentError()
+
+    @property
+    def has_outcome(self) -> bool:
+        """Whether the database has decided it."""
+        return self.answer.done() and not self.answer.cancelled() and self.answer.exception() is None
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Posting(Request):
+    """One movement. amount: signed minor units."""
+
+    user_id: int
+    amount: int
+    request_id: str
+
+    @property
+    def size(self) -> int:
+        return 1
+
+    @property
+    def name(self) -> str:
+        return self.request_id
+
+    @property
+    def users(self) -> Sequence[int]:
+        return (self.user_id,)
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Listing(Request):
+    """A list of movements, decided in one transaction.
+
+    fingerprint: a UUID that stands for the whole content; compared where a key is
+        seen again.
+    """
+
+    user_ids: list[int]
+    amounts: list[int]
+    request_ids: list[str]
+    fingerprint: str
+
+    @property
+    def size(self) -> int:
+        return len(self.user_ids)
+
+    @property
+    def name(self) -> str:
+        return self.request_ids[0]
+
+    @property
+    def users(self) -> Sequence[int]:
+        return self.user_ids

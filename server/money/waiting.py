@@ -1,0 +1,137 @@
+"""The queue before the batcher: what waits, in which order it is sent, and how much may wait."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from time import monotonic
+
+from server.errors import NotSentError, OverloadedError
+from server.money.postings import Listing, Posting, Request
+
+QUEUE_MOVEMENTS_MAX = 40_000
+QUEUE_SECONDS_MAX = 8.0
+BATCH_MOVEMENTS_MAX = 5_000
+SEND_SECONDS_MIN = 0.05  # a request with less than this left is not sent any more
+LOCKED_PAUSE_SECONDS = 0.05  # until a request on a locked row is tried again
+
+
+class Waiting:
+    """The requests of one node that wait to be sent, oldest first.
+
+    is_reachable: whether the last word about the database was that it can be reached;
+        kept by the batcher, and told to requests that expire here.
+    """
+
+    def __init__(self) -> None:
+        self.arrived = asyncio.Event()
+        self.is_reachable = True
+        self._queue: deque[Request] = deque()
+        self._movements = 0
+        self._away = 0  # requests that wait for a locked row, outside the queue
+        self._holders: dict[tuple[str, str], Request] = {}
+
+    def __iter__(self) -> Iterator[Request]:
+        return iter(self._queue)
+
+    @property
+    def movements(self) -> int:
+        """How many movements wait."""
+        return self._movements
+
+    @property
+    def oldest_seconds(self) -> float:
+        """How long the oldest request has waited; 0 when none does."""
+        return monotonic() - self._queue[0].queued_at if self._queue else 0.0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits, for a locked row neither."""
+        return not self._queue and not self._away
+
+    def add(self, request: Request) -> None:
+        """Queues a request. Raises OverloadedError when the queue is full or does not move."""
+        if self._movements + request.size > QUEUE_MOVEMENTS_MAX or self.oldest_seconds > QUEUE_SECONDS_MAX:
+            raise OverloadedError(self._movements)
+        if request.wish.key is not None:
+            self._remember_key(request, request.wish.key)
+        self._append(request)
+
+    def come_back(self, request: Request) -> None:
+        """Queues a request again, in a moment: somebody else held its account."""
+        request.is_locked = True
+        self._away += 1
+
+        def append() -> None:
+            self._away -= 1
+            self._append(request)
+
+        asyncio.get_running_loop().call_later(LOCKED_PAUSE_SECONDS, append)
+
+    def take(self) -> list[Request]:
+        """The next batch: a listing alone, or postings up to the next listing.
+
+        A request id or a key that is in the batch already waits for the one after.
+        """
+        batch: list[Request] = []
+        later: list[Request] = []
+        taken: set[object] = set()
+        now = monotonic()
+        while self._queue and len(batch) < BATCH_MOVEMENTS_MAX:
+            request = self._queue[0]
+            if isinstance(request, Listing) and (batch or later):
+                break
+            self._queue.popleft()
+            if isinstance(request, Posting) and _is_taken(request, taken):
+                later.append(request)
+                continue
+            self._movements -= request.size
+            if self.may_be_sent(request, now):
+                batch.append(request)
+                if isinstance(request, Listing):
+                    break
+        self._queue.extendleft(reversed(later))
+        if not self._queue:
+            self.arrived.clear()
+        return batch
+
+    def may_be_sent(self, request: Request, now: float) -> bool:
+        """Whether it is still wanted and in time; else it gets its answer here."""
+        if request.answer.done():
+            return False
+        is_wanted = request.wish.is_wanted
+        if is_wanted is not None and not request.in_doubt and not is_wanted():
+            request.fail(NotSentError())  # to a client that has gone
+            return False
+        if request.deadline - now < SEND_SECONDS_MIN:
+            request.expire(is_reachable=self.is_reachable)
+            return False
+        return True
+
+    def _append(self, request: Request) -> None:
+        self._queue.append(request)
+        self._movements += request.size
+        self.arrived.set()
+
+    def _remember_key(self, request: Request, key: str) -> None:
+        place = (request.wish.client, key)
+        holder = self._holders.get(place)
+        if holder is not None and not holder.answer.done():
+            request.behind = holder
+            return
+        self._holders[place] = request
+
+        def forget(_: object) -> None:
+            if self._holders.get(place) is request:
+                del self._holders[place]
+
+        request.answer.add_done_callback(forget)
+
+
+def _is_taken(posting: Posting, taken: set[object]) -> bool:
+    """Whether the batch holds its id or key already; notes them if not."""
+    key = posting.wish.key
+    marks = {posting.request_id} if key is None else {posting.request_id, (posting.wish.client, key)}
+    if not taken.isdisjoint(marks):
+        return True
+    taken |= marks
+    return False

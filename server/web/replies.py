@@ -1,0 +1,78 @@
+"""Whole answers, as values: made in one place for the handlers and for the lean path.
+
+Pure, and a function of the request and its outcome alone, so that a repeated request
+gets its first answer byte for byte.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from server.errors import RingfenceError
+from server.money.amounts import Movement
+from server.money.outcomes import meaning
+from server.money.postings import Posted
+from server.money.records import Receipt
+from server.web import problem
+from server.web.idempotency import REPLAYED
+
+JSON = "application/json"
+ALWAYS = {"Server": "Ringfence", "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+"""What every answer carries."""
+_NOTHING: Mapping[str, str] = {}
+_IS_REPLAYED: Mapping[str, str] = {REPLAYED: "true"}
+_encode = msgspec.json.Encoder().encode
+
+
+class Reply(NamedTuple):
+    """An answer without what every answer carries."""
+
+    status: int
+    content_type: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class _ListedReceipt(Struct, frozen=True, rename="camel"):
+    """As Receipt, beside others; status: what it would have been alone."""
+
+    status: int
+    user_id: int
+    amount: int
+    balance: int
+    entry_id: int
+    request_id: str
+
+
+def of_error(error: RingfenceError) -> Reply:
+    """The problem document of an error."""
+    return Reply(error.status, problem.CONTENT_TYPE, problem.headers(error), problem.document(error))
+
+
+def of_movement(movement: Movement, posted: Posted, key: str | None) -> Reply:
+    """The answer to one movement with an outcome."""
+    replayed = _IS_REPLAYED if posted.replayed and key is not None else _NOTHING
+    found = meaning(movement, posted, key)
+    if isinstance(found, Receipt):
+        return Reply(200, JSON, replayed, _encode(found))
+    return of_error(found)._replace(headers={**problem.headers(found), **replayed})
+
+
+def of_movements(movements: Sequence[Movement], posted: Sequence[Posted], key: str | None) -> Reply:
+    """The answer to a list of movements: a result for each, in order."""
+    if posted[0].outcome == "key_reused":
+        return of_movement(movements[0], posted[0], key)
+    replayed = _IS_REPLAYED if key is not None and all(one.replayed for one in posted) else _NOTHING
+    results = [_listed(movement, one) for movement, one in zip(movements, posted, strict=True)]
+    return Reply(200, JSON, replayed, _encode({"results": results}))
+
+
+def _listed(movement: Movement, posted: Posted) -> _ListedReceipt | dict[str, Any]:
+    found = meaning(movement, posted, None)
+    if isinstance(found, Receipt):
+        return _ListedReceipt(
+            200, found.user_id, found.amount, found.balance, found.entry_id, found.request_id
+        )
+    return {**problem.members(found), "requestId": posted.request_id}
