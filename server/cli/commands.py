@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from server import __version__
-from server.cli import database
+from server.cli import database, ledger
 from server.cli.options import Config, choose_config, settings_for
 from server.errors import ConfigurationError
 
@@ -22,6 +22,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(database.app, name="db")
+app.add_typer(ledger.app, name="ledger")
 
 
 def _show_version(wanted: bool) -> None:
@@ -58,7 +59,8 @@ def up(config: Config = None) -> None:
 @app.command()
 def serve(
     node: Annotated[
-        int | None, typer.Option("--node", "-n", min=1, max=500, help="The number of the instance, from 1.")
+        int | None,
+        typer.Option("--node", "-n", min=1, max=500, help="The number of the instance; without it 1."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="The same as a name: node-1 and so on.")] = None,
     port: Annotated[
@@ -99,11 +101,22 @@ def _node_number(node: int | None, name: str | None) -> int:
         if prefix != "node" or not digits.isascii() or not digits.isdigit() or int(digits) < 1:
             raise ConfigurationError(f"--name: expected node-1, node-2 and so on (got {name!r})")
         named = int(digits)
-    if node is None and named is None:
-        raise ConfigurationError("serve: which instance? Say --node 1, or --name node-1")
     if node is not None and named is not None and node != named:
         raise ConfigurationError(f"serve: --node {node} and --name {name} are two different instances")
     return node or named or 1
+
+
+@app.command()
+def restart(config: Config = None) -> None:
+    """Restart the instances that run here, one after the other: no request is lost.
+
+    Each drains first: its running tasks may finish, as long as
+    cluster.drain_seconds. A change of config.yaml counts from then on.
+    """
+    from server.cli.restart import restart as run
+    from server.cli.screen import Screen
+
+    run(settings_for(config), Screen())
 
 
 @app.command()

@@ -27,7 +27,7 @@ class StartFailedError(RingfenceError):
 
 def address(settings: Settings) -> str:
     """Where a client on this host finds the service."""
-    return f"http://{_host(settings)}:{settings.http.port}"
+    return f"http://{host_of(settings)}:{settings.http.port}"
 
 
 class Readiness:
@@ -48,7 +48,7 @@ class Readiness:
         waiting["the public port"] = settings.http.port
         deadline = time.monotonic() + READY_SECONDS_MAX
         while waiting:
-            for name in [name for name, port in waiting.items() if _is_ready(_host(settings), port)]:
+            for name in [name for name, port in waiting.items() if is_ready(host_of(settings), port)]:
                 del waiting[name]
             self._screen.now(
                 f"Starting {settings.cluster.instances} instances: waiting for {', '.join(waiting)}"
@@ -90,7 +90,8 @@ class Readiness:
         return self._settings.var_folder / "log" / f"{name}.log"
 
 
-def _is_ready(host: str, port: int) -> bool:
+def is_ready(host: str, port: int) -> bool:
+    """Whether an instance says that it should get requests."""
     connection = http.client.HTTPConnection(host, port, timeout=ANSWER_SECONDS_MAX)
     try:
         connection.request("GET", "/readyz")
@@ -101,5 +102,6 @@ def _is_ready(host: str, port: int) -> bool:
         connection.close()
 
 
-def _host(settings: Settings) -> str:
+def host_of(settings: Settings) -> str:
+    """The host under which a client on this machine finds the service."""
     return ANY_HOST.get(settings.http.host, settings.http.host)

@@ -131,6 +131,16 @@ class Supervisor:
             self._proxy.supervisor.signalProcessGroup("node", "INT")
         self._shutdown()
 
+    def stop_instance(self, name: str) -> None:
+        """Begins to stop one instance, which drains. Raises SupervisorSilentError."""
+        with _answering():
+            self._proxy.supervisor.stopProcess(f"node:{name}", False)
+
+    def start_instance(self, name: str) -> None:
+        """Begins to start one instance. Raises SupervisorSilentError."""
+        with _answering():
+            self._proxy.supervisor.startProcess(f"node:{name}", False)
+
     def _shutdown(self) -> None:
         try:
             with _answering():

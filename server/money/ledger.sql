@@ -44,3 +44,44 @@ select e.id, e.user_id, e.amount, e.balance_after, e.request_id,
        to_char(e.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as created_at
   from entries as e
  where e.request_id = %(request_id)s::uuid;
+
+-- name: check
+-- Every balance beside the sum of its entries, in one snapshot; both directions, so
+-- that entries without an account are found too.
+with sums as (
+    select e.user_id, sum(e.amount) as entries_sum, count(*) as entries
+      from entries as e
+     group by e.user_id
+),
+compared as (
+    select coalesce(u.id, s.user_id) as user_id,
+           u.balance,
+           coalesce(s.entries_sum, 0) as entries_sum,
+           coalesce(s.entries, 0) as entries,
+           u.balance is distinct from coalesce(s.entries_sum, 0) as differs
+      from users as u
+      full join sums as s on s.user_id = u.id
+)
+select count(c.balance) as accounts,
+       coalesce(sum(c.entries), 0)::bigint as entries,
+       coalesce(sum(c.balance), 0)::text as balances_sum,
+       coalesce(sum(c.entries_sum), 0)::text as entries_sum,
+       count(*) filter (where c.differs) as differing,
+       to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as checked_at,
+       (
+           select coalesce(
+                      jsonb_agg(
+                          jsonb_build_array(d.user_id, d.balance, d.entries_sum)
+                          order by d.user_id
+                      ),
+                      '[]'
+                  )
+             from (
+                      select named.user_id, named.balance, named.entries_sum
+                        from compared as named
+                       where named.differs
+                       order by named.user_id
+                       limit %(differences_max)s::bigint
+                  ) as d
+       ) as differences
+  from compared as c;

@@ -77,6 +77,7 @@ class Database:
     """
 
     def __init__(self, url: str, *, connections: int, name: str) -> None:
+        self.url = url
         self._pool: AsyncConnectionPool[TimedAsyncConnection] = AsyncConnectionPool(
             connection_string(url, name, statement_timeout="10s", lock_timeout="5s"),
             connection_class=TimedAsyncConnection,

@@ -72,7 +72,7 @@ def make_application(services: Services, registry: CollectorRegistry, metrics: R
         log.debug("answered", route=route, method=method, status=status, seconds=seconds)
 
     routes: list[Route] = [
-        *money.ROUTES,
+        *money.routes(services),
         *cluster.routes(services),
         *health.routes(services, registry),
     ]

@@ -5,6 +5,7 @@ from typing import ClassVar
 from msgspec import Struct
 
 from server.money.amounts import parse_movement, parse_opening
+from server.money.ledger_check import LedgerChecks
 from server.money.movement_lists import BODY_BYTES_MAX, parse_withdrawals
 from server.money.outcomes import Operation
 from server.money.postings import Wish
@@ -19,6 +20,7 @@ from server.web.parameters import (
     request_id_in_path,
 )
 from server.web.routes import Route
+from server.web.services import Services
 
 PAGE_ENTRIES = 100
 PAGE_ENTRIES_MAX = 1000
@@ -150,6 +152,30 @@ class RequestIdHandler(JsonHandler):
 
     async def get(self, request_id: str) -> None:
         self.answer(await self.services.bank.movement(request_id_in_path("requestId", request_id)))
+
+
+class LedgerCheckHandler(JsonHandler):
+    """GET /ledger/check: compares every balance with the sum of its entries.
+
+    Answer  200 {"isSound", "accounts", "entries", "balancesSum", "entriesSum",
+            "differing", "differences": [{"userId", "balance", "entriesSum"}],
+            "checkedAt", "seconds"}; reads the whole ledger, so it takes its time.
+    """
+
+    def initialize(self, services: Services, route: str, checks: LedgerChecks) -> None:
+        self.begin(services, route)
+        self.checks = checks
+
+    async def get(self) -> None:
+        self.answer(await self.checks.check())
+
+
+def routes(services: Services) -> tuple[Route, ...]:
+    """The routes of this module."""
+    return (
+        *ROUTES,
+        Route("/ledger/check", LedgerCheckHandler, {"checks": LedgerChecks(services.database.url)}),
+    )
 
 
 ROUTES = (

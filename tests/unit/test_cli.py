@@ -146,7 +146,6 @@ def test_a_database_that_does_not_run_has_status_3(
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ([], "which instance"),
         (["--name", "node"], "expected node-1"),
         (["--name", "node-0"], "expected node-1"),
         (["--name", "node-1", "--node", "2"], "two different instances"),
