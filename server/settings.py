@@ -43,8 +43,17 @@ class Database(_Section):
 
     url: str | None = None
     owner_url: str | None = None
+    one_role: bool = False
     connections: Annotated[int, Field(ge=1, le=100)] = 1
     migrate: bool = True
+
+    @model_validator(mode="after")
+    def _one_role_or_two(self) -> "Database":
+        if self.one_role and (self.url is None or self.owner_url is not None):
+            raise ValueError(
+                "one_role is for an external database.url without an owner_url; the embedded database has two"
+            )
+        return self
 
 
 class Cluster(_Section):

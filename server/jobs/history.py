@@ -1,4 +1,4 @@
-"""Deletes history that is older than its retention, in small batches.
+"""Deletes what is older than its retention, in small batches: history, and idempotency keys.
 
 Not fenced by the run's id, on purpose: deleting what is too old is right whoever does
 it, and prune_history() passes by what another has locked. So a statement may also be
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ROWS_MAX_MAX = 10_000
 DAY_SECONDS = 86_400
+HOUR_SECONDS = 3_600
 
 SQL = load("server.jobs", "history.sql")
 
@@ -26,18 +27,23 @@ async def prune_history(
     context: AsyncContext,
     minimum_seconds: float = MINIMUM_SECONDS,
     keep_days: float = 30,
+    keep_keys_hours: float = 24,
     rows_max: int = 500,
 ) -> dict[str, Any]:
     """Deletes until nothing old is left, and then what grows old while it looks.
 
+    keep_keys_hours: how long at least a repeated Idempotency-Key gets its first answer.
     rows_max: the most rows of each kind that one batch deletes; locks are held and
         write-ahead log is written for no more than that at a time.
     """
-    if keep_days < 0 or not 1 <= rows_max <= ROWS_MAX_MAX:
-        raise ValueError(f"keep_days must be 0 or more, and rows_max from 1 to {ROWS_MAX_MAX}")
+    if min(keep_days, keep_keys_hours) < 0 or not 1 <= rows_max <= ROWS_MAX_MAX:
+        raise ValueError(
+            f"keep_days and keep_keys_hours must be 0 or more, and rows_max from 1 to {ROWS_MAX_MAX}"
+        )
     pace = AsyncPace(context, minimum_seconds)
     params = {"keep_seconds": keep_days * DAY_SECONDS, "rows_max": rows_max}
-    runs = events = nodes = batches = 0
+    keys_params = {"keep_seconds": keep_keys_hours * HOUR_SECONDS, "rows_max": rows_max}
+    runs = events = nodes = keys = batches = 0
     async with Session(context, read_only=False) as session:
         for look in range(STEPS_MIN):
             deleted = -1
@@ -45,20 +51,24 @@ async def prune_history(
             # deleted at full speed, so that it ends however large it is.
             while deleted:
                 row = await session.row(SQL["prune"], params)
-                deleted = row.runs_deleted + row.events_deleted + row.nodes_deleted
+                keys_deleted = (await session.row(SQL["prune_keys"], keys_params)).keys_deleted
+                deleted = row.runs_deleted + row.events_deleted + row.nodes_deleted + keys_deleted
                 runs += row.runs_deleted
                 events += row.events_deleted
                 nodes += row.nodes_deleted
+                keys += keys_deleted
                 batches += 1
                 await pace.breathe()
-            await pace.reached(look + 1, STEPS_MIN, f"{runs} runs and {events} events deleted")
+            await pace.reached(look + 1, STEPS_MIN, f"{runs} runs, {events} events and {keys} keys deleted")
         oldest = await session.row(SQL["oldest"])
     return {
         "keepDays": keep_days,
+        "keepKeysHours": keep_keys_hours,
         "batches": batches,
         "runsDeleted": runs,
         "eventsDeleted": events,
         "nodesDeleted": nodes,
+        "keysDeleted": keys,
         "oldestRunFinishedAt": oldest.run_finished_at and oldest.run_finished_at.isoformat(),
         "oldestEventAt": oldest.event_at and oldest.event_at.isoformat(),
     }

@@ -25,6 +25,7 @@ def prepare_schema(settings: Settings, is_stopping: Callable[[], bool]) -> None:
     Blocks, and waits as long as the database is away; call it in a thread.
     Raises SchemaMismatchError where waiting won't mend it.
     """
+    _warn_of_one_role(settings)
     pause, told = 0.05, False
     while not is_stopping():
         try:
@@ -44,6 +45,18 @@ def prepare_schema(settings: Settings, is_stopping: Callable[[], bool]) -> None:
             continue
         threading.Event().wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 jitter, no secret
         pause = min(2 * pause, PAUSE_SECONDS_MAX)
+
+
+def _warn_of_one_role(settings: Settings) -> None:
+    if has_two_roles(settings):
+        return
+    advice = (
+        "database.one_role says that it has to be so"
+        if settings.database.one_role
+        else "name the owner of the tables in database.owner_url and another role in database.url, "
+        "or set database.one_role if there can be no second one"
+    )
+    log.warning("the service's own role may write the tables directly", advice=advice)
 
 
 def _migrate(settings: Settings) -> None:

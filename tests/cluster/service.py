@@ -154,6 +154,16 @@ class Service:
         """Whether the public port and every instance say that they are ready."""
         return all(self.get("/readyz", self.port + n)[0] == 200 for n in range(self.instances + 1))
 
+    def post(self, path: str, body: str) -> tuple[int, Any]:
+        """Status and body of a POST of JSON."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}{path}",
+            data=body.encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=15) as answer:
+            return answer.status, json.loads(answer.read())
+
     def pid_of(self, program: str) -> int:
         """The pid of a program, as its own supervisord knows it; 0 if it does not run."""
         control = [

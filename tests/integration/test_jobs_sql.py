@@ -324,7 +324,14 @@ def test_history_older_than_its_retention_goes_in_batches(context, owner):
             [ended, ended, ended],
         )
     owner.execute("update events set at = at - interval '35 days' where id <= 20")
+    owner.execute(
+        "insert into idempotency_keys (client, key, operation, user_id, amount, request_id, outcome, created_at)"
+        " select '', 'key ' || n, 'withdraw', 1, -1, gen_random_uuid(), 'user_not_found',"
+        " now() - make_interval(hours => n) from generate_series(18, 32) as n"
+    )
     found = asyncio.run(history.prune_history(context, SHORT_SECONDS, keep_days=30, rows_max=4))
+    assert found["keysDeleted"] == 9
+    assert owner.execute("select count(*) from idempotency_keys").fetchone() == (6,), "those of a day"
     assert found["runsDeleted"] == 11
     assert found["batches"] >= 60 + 3
     assert datetime.fromisoformat(found["oldestRunFinishedAt"]) > now - timedelta(days=30)
