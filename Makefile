@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_TEST := $(VENV)/.installed-test
 INSTALLED_CHECK := $(VENV)/.installed-check
+INSTALLED_BENCH := $(VENV)/.installed-bench
 
 # A virtual environment is made anew where it can't be used: making or filling it
 # was cut off (.half-done), the folder was moved (its scripts name the old place),
@@ -27,7 +28,7 @@ help:
 	@echo 'make test      install what tests need and run all of them'
 	@echo 'make check     ruff, mypy and import-linter'
 	@echo 'make burst     10,000 withdrawals at one moment, against the running service'
-	@echo 'make bench     the measurements of benchmarks/'
+	@echo 'make bench     Ringfence beside other servers, an hour (ARGS=--quick: minutes)'
 	@echo 'make install   only install, into $(VENV)'
 	@echo 'make clean     remove $(VENV) and what builds left; the data in var/ stays'
 
@@ -50,15 +51,15 @@ check: $(INSTALLED_CHECK)
 burst: $(INSTALLED)
 	@$(BIN)/ringfence burst $(ARGS)
 
-bench: $(INSTALLED_TEST)
-	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+bench: $(INSTALLED_BENCH)
+	@$(BIN)/python benchmarks/burst.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +
 
 ifneq ($(VENV_STATE),usable)
-.PHONY: $(INSTALLED) $(INSTALLED_TEST) $(INSTALLED_CHECK)
+.PHONY: $(INSTALLED) $(INSTALLED_TEST) $(INSTALLED_CHECK) $(INSTALLED_BENCH)
 endif
 
 $(INSTALLED): setup.py pyproject.toml | venv
@@ -71,6 +72,10 @@ $(INSTALLED_TEST): $(INSTALLED)
 
 $(INSTALLED_CHECK): $(INSTALLED_TEST)
 	@$(call install,.[check],what the checks need)
+	@touch $@
+
+$(INSTALLED_BENCH): $(INSTALLED)
+	@$(call install,.[bench],what the peers of the benchmark need)
 	@touch $@
 
 venv:
