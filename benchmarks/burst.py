@@ -75,6 +75,10 @@ def main() -> int:
         with _stage(arguments, folder) as stage:
             facts = machine.describe(stage.books)
             print(machine.line(facts), flush=True)
+            if machine.is_busy():
+                print(
+                    "  This machine is busy with something else: don't quote these figures.", file=sys.stderr
+                )
             for name in names:
                 section = SECTIONS[name](stage)
                 results.append(section)
@@ -170,7 +174,7 @@ def _chart(section: Section, facts: dict[str, str]) -> str:
     ]
     runs = section.data["runs"]
     subtitle = (
-        f"answers a second, median of {runs} runs and their span; {facts['processor']}; {facts['measured']}"
+        f"runs: {runs}, bar to their median, line over their span; {facts['processor']}; {facts['measured']}"
     )
     return chart.draw(section.data["title"], subtitle, bars)
 

@@ -37,6 +37,11 @@ def describe(books: Books) -> dict[str, str]:
     }
 
 
+def is_busy() -> bool:
+    """Whether more than a quarter of the cores was in use over the last minute."""
+    return os.getloadavg()[0] > (os.cpu_count() or 1) / 4
+
+
 def line(facts: dict[str, str]) -> str:
     """The facts as one sentence."""
     return "; ".join(f"{name} {value}" for name, value in facts.items()) + "."
