@@ -59,6 +59,7 @@ class Node:
         self._batcher = Batcher(self._poster)
         self._catalogue = Catalogue.from_settings(settings)
         self._membership = Membership(settings, url, self.name, self._database, self._members_changed)
+        self._membership.siblings = process.siblings(settings)
         self._scheduler = Scheduler(settings, self._database, self._catalogue, self._membership)
         self._listener = Listener(
             url, f"ringfence {self.name}", CHANNELS, self._notified, self._membership.refresh
@@ -289,4 +290,5 @@ def run_node(settings: Settings, number: int) -> int:
     async def main() -> int:
         return await Node(settings, number).run()
 
-    return asyncio.run(main())
+    with asyncio.Runner(loop_factory=process.loop_factory()) as runner:
+        return runner.run(main())

@@ -8,6 +8,7 @@ is slower than this.
 import asyncio
 import socket
 
+import uvloop
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
@@ -29,4 +30,6 @@ async def serve() -> None:
     await asyncio.Event().wait()
 
 
-asyncio.run(serve())
+# The loop that Ringfence runs on, so that it makes no difference.
+with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    runner.run(serve())

@@ -35,13 +35,13 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Member:
-    """One node that is not dead, as last read. age_seconds: since its start, at that reading."""
+    """One node that is not dead, as last read. joined_at: CLOCK_BOOTTIME, seconds."""
 
     name: str
     incarnation: int
     state: str
     tasks: frozenset[str]
-    age_seconds: float
+    joined_at: float
 
 
 class Membership:
@@ -55,6 +55,9 @@ class Membership:
         self.peers: tuple[Peer, ...] = ()
         self.quiet_since = boot_time()
         self.joined_at = boot_time()
+        # How many instances were started at one moment, this one included; on a busy
+        # machine the last of them may be seconds behind.
+        self.siblings = 1
         self._settings = settings
         self._url = url
         self._database = database
@@ -199,8 +202,9 @@ class Membership:
     async def refresh(self) -> None:
         """Reads the members; calls `changed` if they did."""
         rows = await self._database.rows(STATEMENTS["members"])
+        now = boot_time()
         members = tuple(
-            Member(row.name, row.incarnation, row.state, frozenset(row.tasks), row.age_seconds)
+            Member(row.name, row.incarnation, row.state, frozenset(row.tasks), now - row.age_seconds)
             for row in rows
         )
         self._version = rows[0].version if rows else None
@@ -222,12 +226,19 @@ class Membership:
 
     @property
     def is_settled(self) -> bool:
-        """Whether this node may start runs: nobody came or went for a while, or it waited long enough."""
-        now = boot_time()
-        return (
-            now - self.quiet_since >= self._settings.cluster.settle_seconds
-            or now - self.joined_at >= self._settings.cluster.settle_seconds_max
-        )
+        """Whether this node may start runs: all are here and nobody came or went for a while.
+
+        Or it has waited long enough.
+        """
+        return boot_time() >= self.settled_at(self.joined_at)
+
+    def settled_at(self, joined_at: float) -> float:
+        """From when on a node that joined at that moment starts runs, as things are now."""
+        cluster = self._settings.cluster
+        latest = joined_at + cluster.settle_seconds_max
+        if sum(member.state == "live" for member in self.members) < self.siblings:
+            return latest
+        return min(latest, self.quiet_since + cluster.settle_seconds)
 
     # Leaving
 

@@ -21,29 +21,27 @@ class Standing:
     """What this node knows about the cluster.
 
     owners: task -> node. knowing: task -> the live nodes that know it.
-    quiet_since: when the membership last changed. settling: nodes that just
-    started and don't start runs yet.
+    quiet_since: when the membership last changed. settled_at: until when each node
+    may wait for others that start with it, before it starts runs.
     """
 
     me: str
     owners: Mapping[str, str]
     knowing: Mapping[str, Sequence[str]]
     quiet_since: float
-    settling: frozenset[str]
+    settled_at: Mapping[str, float]
 
 
 def may_start_at(task: str, due: float, standing: Standing) -> float | None:
-    """From when on this node may try to start `task`, due at `due`; None for "not as things are".
-
-    An owner that settles is waited for; the membership then changes or gets
-    quiet, and the question is asked again.
-    """
+    """From when on this node may try to start `task`, due at `due`; None for "not as things are"."""
     owner = standing.owners.get(task)
     if owner == standing.me:
         return due
     others = [node for node in standing.knowing.get(task, ()) if node != owner]
-    if standing.me not in others or (owner is not None and owner in standing.settling):
+    if standing.me not in others:
         return None
     place = preference(task, others).index(standing.me)
-    # After a change of membership the new owner gets the same time to begin.
-    return max(due, standing.quiet_since) + OVERDUE_SECONDS + PLACE_SECONDS * place
+    # After a change of membership the new owner gets the same time to begin, and so does
+    # one that has just settled.
+    free = standing.settled_at.get(owner, due) if owner is not None else due
+    return max(due, standing.quiet_since, free) + OVERDUE_SECONDS + PLACE_SECONDS * place

@@ -149,8 +149,6 @@ class Scheduler:
         """Hashes the tasks to the live members, as last read."""
         assert self._view is not None, "there is a view when there is something to decide"
         live = {m.name: m for m in self._membership.members if m.state == "live"}
-        quiet_for = boot_time() - self._membership.quiet_since
-        cluster = self._settings.cluster
         return Standing(
             me=self._membership.name,
             owners=assign(self._view.tasks, {name: member.tasks for name, member in live.items()}),
@@ -159,12 +157,7 @@ class Scheduler:
                 for task in self._view.tasks
             },
             quiet_since=self._membership.quiet_since,
-            settling=frozenset(
-                name
-                for name, member in live.items()
-                if quiet_for < cluster.settle_seconds
-                and member.age_seconds + quiet_for < cluster.settle_seconds_max
-            ),
+            settled_at={name: self._membership.settled_at(member.joined_at) for name, member in live.items()},
         )
 
     async def _act(self, runner: Runner, seen: TaskView, task: Task) -> bool:

@@ -23,7 +23,6 @@ from tornado.httputil import (
     RequestStartLine,
     ResponseStartLine,
 )
-from tornado.iostream import StreamClosedError
 
 from server.errors import RingfenceError
 from server.money.amounts import parse_movement
@@ -32,6 +31,7 @@ from server.money.postings import Posted, Wish
 from server.web import replies
 from server.web.admission import BODY_BYTES_MAX, check_media_type
 from server.web.idempotency import key_of
+from server.web.limits import BODY_SECONDS_MAX, IDLE_SECONDS_MAX
 from server.web.metrics import RequestMetrics
 from server.web.services import Services
 from server.web.unforeseen import answerable
@@ -39,10 +39,15 @@ from server.web.unforeseen import answerable
 ROUTES: Mapping[str, Operation] = {"/withdraw": "withdraw", "/deposit": "deposit"}
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 _UNUSUAL = ("Transfer-Encoding", "Expect", "Content-Encoding")
+LOOK_SECONDS = 1.0
 
 
 class FrontDoor(HTTPServerConnectionDelegate):
-    """Takes every request; serves the two routes and passes the rest to the application."""
+    """Takes every request; serves the two routes and passes the rest to the application.
+
+    Also closes connections that send too slowly: one look a second at all of them,
+    where Tornado's own limits cost a timer for each head and each body.
+    """
 
     def __init__(
         self, application: HTTPServerConnectionDelegate, services: Services, metrics: RequestMetrics
@@ -50,59 +55,90 @@ class FrontDoor(HTTPServerConnectionDelegate):
         self.application = application
         self.services = services
         self.metrics = metrics
-        self._idle: set[_Fork] = set()
-        self._date = ""
+        self._receiving: set[_Fork] = set()
+        self._heads: dict[tuple[int, str], bytes] = {}
         self._date_second = 0
+        self._looks = False
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         fork = _Fork(self, server_conn, cast(HTTP1Connection, request_conn))
-        self._idle.add(fork)  # until a head has come
+        self._receiving.add(fork)
+        if not self._looks:
+            self._looks = True
+            asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
         return fork
-
-    def began(self, fork: "_Fork") -> None:
-        """A request has come on a connection, or its client has gone."""
-        self._idle.discard(fork)
-
-    def close_idle(self, seconds: float) -> None:
-        """Closes the connections on which no request has come for so long."""
-        before = time.perf_counter() - seconds
-        for fork in [fork for fork in self._idle if fork.since < before]:
-            fork.close()
 
     def on_close(self, server_conn: object) -> None:
         self.application.on_close(server_conn)
 
-    def date(self) -> str:
-        """The header Date, made once a second."""
+    def received(self, fork: "_Fork") -> None:
+        """All of a request has come, or its client has gone."""
+        self._receiving.discard(fork)
+
+    def close_idle(self, seconds: float) -> None:
+        """Closes the connections on which no head has come for so long."""
+        now = time.perf_counter()
+        for fork in tuple(self._receiving):
+            if fork.head_at is None and now - fork.since > seconds:
+                fork.close()
+
+    def head(self, reply: replies.Reply) -> bytes:
+        """The head of an answer up to its length. What many answers share is made once a second."""
         second = int(time.time())
         if second != self._date_second:
-            self._date_second, self._date = second, formatdate(second, usegmt=True)
-        return self._date
+            self._date_second = second
+            self._heads.clear()
+        found = self._heads.get((reply.status, reply.content_type))
+        if found is None:
+            lines = {
+                **replies.ALWAYS,
+                "Content-Type": reply.content_type,
+                "Date": formatdate(second, usegmt=True),
+            }
+            found = self._heads[reply.status, reply.content_type] = (
+                f"HTTP/1.1 {reply.status} {_REASONS[reply.status]}\r\n{_lines(lines)}"
+            ).encode("latin1")
+        return found
+
+    def _look(self) -> None:
+        self._looks = bool(self._receiving)
+        if not self._looks:
+            return  # the next request begins it anew
+        self.close_idle(IDLE_SECONDS_MAX)
+        now = time.perf_counter()
+        for fork in tuple(self._receiving):
+            if fork.head_at is not None and now - fork.head_at > BODY_SECONDS_MAX:
+                fork.close()
+        asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
 
 
 class _Fork(HTTPMessageDelegate):
-    """One request: decides by its head which way it goes, and goes it."""
+    """One request: decides by its head which way it goes, and goes it.
+
+    since, head_at: perf_counter() when the connection was ready for it, and when its
+        head had come.
+    """
 
     def __init__(self, door: FrontDoor, server_conn: object, connection: HTTP1Connection) -> None:
+        self.since = time.perf_counter()
+        self.head_at: float | None = None
         self._door = door
         self._server_conn = server_conn
         self._connection = connection
         self._other: HTTPMessageDelegate | None = None
         self._body = b""
         self._has_gone = False
-        self.since = time.perf_counter()
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Awaitable[None] | None:
         assert isinstance(start_line, RequestStartLine), "a server reads requests"
-        self._door.began(self)
+        self.head_at = time.perf_counter()
         if not is_plain(start_line, headers):
             self._other = self._door.application.start_request(self._server_conn, self._connection)
             return self._other.headers_received(start_line, headers)
         self._route = start_line.path
         self._headers = headers
-        self._began = time.perf_counter()
         return None
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
@@ -112,6 +148,7 @@ class _Fork(HTTPMessageDelegate):
         return None
 
     def finish(self) -> None:
+        self._door.received(self)
         if self._other is not None:
             self._other.finish()
             return
@@ -124,18 +161,22 @@ class _Fork(HTTPMessageDelegate):
         except Exception as error:
             self._send(replies.of_error(answerable(error, "POST", self._route)))
         else:
+            self._connection.set_close_callback(self._go)
             answer.add_done_callback(self._answer)
+
+    def on_connection_close(self) -> None:
+        self._go()
+        self._door.received(self)
+        if self._other is not None:
+            self._other.on_connection_close()
 
     def close(self) -> None:
         """Closes the connection."""
-        self._door.began(self)
+        self._door.received(self)
         self._connection.stream.close()
 
-    def on_connection_close(self) -> None:
+    def _go(self) -> None:
         self._has_gone = True
-        self._door.began(self)
-        if self._other is not None:
-            self._other.on_connection_close()
 
     def _is_wanted(self) -> bool:
         return not self._has_gone
@@ -149,24 +190,29 @@ class _Fork(HTTPMessageDelegate):
             self._send(replies.of_error(answerable(error, "POST", self._route)))
 
     def _send(self, reply: replies.Reply) -> None:
-        headers = HTTPHeaders()
-        # Names in their canonical form already, so the slow way of adding is not needed.
-        for name, value in replies.ALWAYS.items():
-            headers[name] = value
-        headers["Content-Type"] = reply.content_type
-        headers["Date"] = self._door.date()
-        for name, value in reply.headers.items():
-            headers[name] = value
-        headers["Content-Length"] = str(len(reply.body))
-        start = ResponseStartLine("HTTP/1.1", reply.status, _REASONS[reply.status])
-        try:
-            written = self._connection.write_headers(start, headers, reply.body)
-            self._connection.finish()
-        except StreamClosedError:
-            return  # the client has gone; what it asked for is done, and a repeat finds it
-        # Whether the bytes arrive is the client's to know: its repeat gets the same answer.
-        written.add_done_callback(lambda done: done.cancelled() or done.exception())
-        self._door.metrics.observe(self._route, "POST", reply.status, time.perf_counter() - self._began)
+        connection = self._connection
+        if connection.params.no_keep_alive:
+            # This node stops: Tornado adds what tells the client so.
+            headers = HTTPHeaders({**replies.ALWAYS, "Content-Type": reply.content_type, **reply.headers})
+            headers["Date"] = formatdate(usegmt=True)
+            headers["Content-Length"] = str(len(reply.body))
+            start = ResponseStartLine("HTTP/1.1", reply.status, _REASONS[reply.status])
+            written = connection.write_headers(start, headers, reply.body)
+        else:
+            head = self._door.head(reply)
+            if reply.headers:
+                head += _lines(reply.headers).encode("latin1")
+            written = connection.write(
+                b"%bContent-Length: %d\r\n\r\n%b" % (head, len(reply.body), reply.body)
+            )
+        if written.done():
+            written.exception()  # the client has gone; what it asked for is done, and a repeat finds it
+        else:
+            written.add_done_callback(_look_away)
+        connection.finish()
+        assert self.head_at is not None, "an answer follows a head"
+        seconds = time.perf_counter() - self.head_at
+        self._door.metrics.observe(self._route, "POST", reply.status, seconds)
 
 
 def is_plain(start_line: RequestStartLine, headers: HTTPHeaders) -> bool:
@@ -174,15 +220,29 @@ def is_plain(start_line: RequestStartLine, headers: HTTPHeaders) -> bool:
 
     Pure, and rather too strict: what is refused here is judged by the handlers.
     """
-    if start_line.method != "POST" or start_line.path not in ROUTES:
-        return False
-    if any(name in headers for name in _UNUSUAL):
+    if start_line.method != "POST" or start_line.path not in ROUTES or start_line.version != "HTTP/1.1":
         return False
     length = headers.get("Content-Length", "")
     if not (length.isascii() and length.isdigit() and len(length) < 8 and int(length) <= BODY_BYTES_MAX):
         return False
+    if any(name in headers for name in _UNUSUAL):
+        return False
+    if headers.get("Connection", "keep-alive").lower() != "keep-alive":
+        return False
+    if headers.get("Content-Type") == replies.JSON:
+        return True
     try:
         check_media_type(headers)
     except RingfenceError:
         return False
     return True
+
+
+def _lines(headers: Mapping[str, str]) -> str:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+
+
+def _look_away(written: "asyncio.Future[None]") -> None:
+    """Whether the bytes arrive is the client's to know: its repeat gets the same answer."""
+    if not written.cancelled():
+        written.exception()

@@ -1,30 +1,26 @@
 """The HTTP server with limits of its own: Tornado's defaults wait an hour and buffer 100 MB."""
 
 from tornado.httpserver import HTTPServer
-from tornado.httputil import HTTPServerConnectionDelegate
 
-IDLE_SECONDS_MAX = 60.0
-"""How long a connection may be silent between requests, and a head may take to arrive."""
-BODY_SECONDS_MAX = 20.0
-"""How long a body may take to arrive."""
-HEAD_BYTES_MAX = 64 * 1024
-BUFFER_BYTES_MAX = 1024 * 1024
-"""What is held of one connection before it is read."""
+from server.web.lean import FrontDoor
+from server.web.limits import BUFFER_BYTES_MAX, HEAD_BYTES_MAX
 
 
-def make_http_server(application: HTTPServerConnectionDelegate) -> HTTPServer:
+def make_http_server(door: FrontDoor) -> HTTPServer:
     """A server without sockets; the caller adds them and owns its start and stop.
 
     The size of bodies is the handlers' to limit (handlers.py), with an answer
-    that says so; BUFFER_BYTES_MAX is the net below, for whoever forgets it.
+    that says so; BUFFER_BYTES_MAX is the net below, for whoever forgets it. How long
+    heads and bodies may take is the door's.
     """
-    return HTTPServer(
-        application,
-        idle_connection_timeout=IDLE_SECONDS_MAX,
-        body_timeout=BODY_SECONDS_MAX,
+    server = HTTPServer(
+        door,
         max_header_size=HEAD_BYTES_MAX,
         max_body_size=BUFFER_BYTES_MAX,
         max_buffer_size=BUFFER_BYTES_MAX,
         decompress_request=False,
         xheaders=False,
     )
+    # Only here can it be switched off: the constructor reads None as an hour.
+    server.conn_params.header_timeout = None
+    return server

@@ -7,10 +7,12 @@ import signal
 import socket
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import psycopg
 import pytest
+import yaml
 from service import READY, Service, processes_of, until
 
 from server.postgres.embedded import EmbeddedServer
@@ -221,3 +223,23 @@ def test_the_shipped_file_works_with_plain_supervisord(service: Service, project
         os.close(terminal)
     assert os.waitstatus_to_exitcode(status) == 0
     until(lambda: processes_of(service.folder) == {}, "everything has ended", 10)
+
+
+def test_under_supervisord_the_first_runs_wait_for_all_instances_and_are_spread_evenly(
+    service: Service, project: Path
+) -> None:
+    settings = yaml.safe_load((service.folder / "config.yaml").read_text())
+    settings["cluster"]["settle"] = "50ms"  # far less than the instances take to start one after the other
+    settings["tasks"] = {
+        f"task-{number}": {
+            "function": "server.jobs.pi:estimate_pi",
+            "every": "1h",
+            "params": {"minimum_seconds": 30},
+        }
+        for number in range(5)
+    }
+    (service.folder / "config.yaml").write_text(yaml.safe_dump(settings))
+    service.start()
+    until(lambda: all(task["running"] for task in service.get("/tasks")[1]["tasks"]), "all tasks run")
+    spread = Counter(task["running"]["node"] for task in service.get("/tasks")[1]["tasks"])
+    assert sorted(spread.values()) == [2, 3]

@@ -25,7 +25,7 @@ def standing(me: str, **changes) -> Standing:
         "owners": {"backup": "node-1"},
         "knowing": {"backup": ["node-1", "node-2", "node-3"]},
         "quiet_since": 0.0,
-        "settling": frozenset(),
+        "settled_at": {},
     }
     return Standing(**(known | changes))
 
@@ -45,8 +45,10 @@ def test_after_a_change_of_membership_the_owner_gets_its_time_again():
     assert late >= 900.0 + OVERDUE_SECONDS
 
 
-def test_nobody_takes_a_task_from_an_owner_that_settles():
-    assert may_start_at("backup", 50.0, standing("node-2", settling=frozenset({"node-1"}))) is None
+def test_an_owner_that_settles_gets_its_time_after_that():
+    late = may_start_at("backup", 50.0, standing("node-2", settled_at={"node-1": 900.0, "node-2": 60.0}))
+    assert late is not None
+    assert late >= 900.0 + OVERDUE_SECONDS
 
 
 def test_a_node_that_does_not_know_a_task_never_claims_it():

@@ -1,0 +1,9 @@
+"""How much, and how slowly, a client may send."""
+
+IDLE_SECONDS_MAX = 60.0
+"""How long a connection may be silent between requests, and a head may take to arrive."""
+BODY_SECONDS_MAX = 20.0
+"""How long a body may take to arrive."""
+HEAD_BYTES_MAX = 64 * 1024
+BUFFER_BYTES_MAX = 1024 * 1024
+"""What is held of one connection before it is read."""
