@@ -21,13 +21,14 @@ VENV_STATE := $(shell \
     && $(BIN)/python -c '' 2>/dev/null && echo usable)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check burst bench clean venv
+.PHONY: help install run test check burst chaos bench clean venv
 
 help:
 	@echo 'make run       install what is needed and run everything here, until Ctrl-C'
 	@echo 'make test      install what tests need and run all of them'
 	@echo 'make check     ruff, mypy and import-linter'
 	@echo 'make burst     10,000 withdrawals at one moment, against the running service'
+	@echo 'make chaos     bursts while things die, ten times each (ROUNDS=10)'
 	@echo 'make bench     Ringfence beside other servers, an hour (ARGS=--quick: minutes)'
 	@echo 'make install   only install, into $(VENV)'
 	@echo 'make clean     remove $(VENV) and what builds left; the data in var/ stays'
@@ -50,6 +51,9 @@ check: $(INSTALLED_CHECK)
 
 burst: $(INSTALLED)
 	@$(BIN)/ringfence burst $(ARGS)
+
+chaos: $(INSTALLED_TEST)
+	@RINGFENCE__CHAOS_ROUNDS=$(or $(ROUNDS),10) $(BIN)/python -m pytest tests/chaos $(ARGS)
 
 bench: $(INSTALLED_BENCH)
 	@$(BIN)/python benchmarks/burst.py $(ARGS)
