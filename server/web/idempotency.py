@@ -27,7 +27,7 @@ def key_of(headers: HTTPHeaders) -> str | None:
     given = headers.get_list(NAME)
     if len(given) > 1:
         raise InvalidIdempotencyKeyError(f"{NAME} is given {len(given)} times.")
-    text = given[0].strip()
+    text = given[0].strip(" \t")  # and no other blanks: those of Latin-1 are no ASCII
     if text.startswith('"'):
         quoted = _QUOTED.fullmatch(text)
         if quoted is None:
