@@ -8,6 +8,7 @@ refuse it.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Mapping
 from email.utils import formatdate
@@ -40,6 +41,7 @@ ROUTES: Mapping[str, Operation] = {"/withdraw": "withdraw", "/deposit": "deposit
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 _UNUSUAL = ("Transfer-Encoding", "Expect", "Content-Encoding")
 LOOK_SECONDS = 1.0
+_HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
 
 
 class FrontDoor(HTTPServerConnectionDelegate):
@@ -161,6 +163,7 @@ class _Fork(HTTPMessageDelegate):
         except Exception as error:
             self._send(replies.of_error(answerable(error, "POST", self._route)))
         else:
+            # While its answer is made, a connection tells nobody but this that it was closed.
             self._connection.set_close_callback(self._go)
             answer.add_done_callback(self._answer)
 
@@ -222,10 +225,10 @@ def is_plain(start_line: RequestStartLine, headers: HTTPHeaders) -> bool:
     """
     if start_line.method != "POST" or start_line.path not in ROUTES or start_line.version != "HTTP/1.1":
         return False
+    if any(name in headers for name in _UNUSUAL) or not _HOST.fullmatch(headers.get("Host", "")):
+        return False
     length = headers.get("Content-Length", "")
     if not (length.isascii() and length.isdigit() and len(length) < 8 and int(length) <= BODY_BYTES_MAX):
-        return False
-    if any(name in headers for name in _UNUSUAL):
         return False
     if headers.get("Connection", "keep-alive").lower() != "keep-alive":
         return False
