@@ -1,6 +1,8 @@
 """All routes put together, with what happens to every request: its figures and its log line."""
 
 from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -45,7 +47,16 @@ class NotFoundHandler(JsonHandler):
     """Whatever no route matches: 404 not_found."""
 
     def admit(self) -> None:
-        raise RouteNotFoundError(f"There is nothing at {self.request.path[:200]}.")
+        raise self._nothing()
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        if status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            # Tornado refuses a method that nobody knows before it asks for admission.
+            kwargs["exc_info"] = (RouteNotFoundError, self._nothing(), None)
+        super().write_error(status_code, **kwargs)
+
+    def _nothing(self) -> RouteNotFoundError:
+        return RouteNotFoundError(f"There is nothing at {self.request.path[:200]}.")
 
 
 def make_front_door(services: Services, registry: CollectorRegistry | None = None) -> FrontDoor:

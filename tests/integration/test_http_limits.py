@@ -186,7 +186,7 @@ async def test_memory_does_not_grow_with_the_bodies_that_are_thrown_away(service
 
 @pytest.mark.gen_test
 async def test_an_unknown_path_is_a_404_whatever_the_method(service):
-    for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
+    for method in ("GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "BREW"):
         for path in ("/nowhere", "/users/", "/users/1/", "/withdraw/1", "//", "/Withdraw"):
             body = GOOD if method == "POST" else None
             answer = await service.call(method, path, body, JSON if body else {})
