@@ -28,6 +28,16 @@ _REFUSALS: Mapping[str, type[BalanceRefusedError]] = {
 }
 
 
+def as_asked(movement: Movement, posted: Posted) -> Posted:
+    """The outcome of a movement with a key: key_reused if its first request had another id.
+
+    The database can't tell an id that the client chose from one that a node made.
+    """
+    if posted.replayed and movement.request_id not in {None, posted.request_id}:
+        return posted._replace(outcome="key_reused", replayed=False)
+    return posted
+
+
 def meaning(movement: Movement, posted: Posted, key: str | None) -> Receipt | RingfenceError:
     """The receipt of a movement that was posted; else the error to answer with."""
     outcome, balance, entry_id, _, request_id = posted

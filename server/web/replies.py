@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from server.errors import RingfenceError
 from server.money.amounts import Movement
-from server.money.outcomes import meaning
+from server.money.outcomes import as_asked, meaning
 from server.money.postings import Posted
 from server.money.records import Receipt
 from server.web import problem
@@ -53,6 +53,8 @@ def of_error(error: RingfenceError) -> Reply:
 
 def of_movement(movement: Movement, posted: Posted, key: str | None) -> Reply:
     """The answer to one movement with an outcome."""
+    if key is not None:
+        posted = as_asked(movement, posted)
     replayed = _IS_REPLAYED if posted.replayed and key is not None else _NOTHING
     found = meaning(movement, posted, key)
     if isinstance(found, Receipt):
