@@ -2,6 +2,7 @@
 -- request by its key alone is not recognised any more.
 drop function prune_idempotency_keys(interval, integer);
 drop function balance_at(bigint, timestamptz);
+drop function open_account_once(bigint, uuid, text, text, integer);
 drop function post_list(bigint[], bigint[], uuid[], text, text, uuid);
 drop function post_batch(bigint[], bigint[], uuid[], text[], text[], boolean);
 drop function lock_accounts(bigint[], boolean);

@@ -8,11 +8,14 @@
 -- Lists      operation 'withdrawals' is a list of them, decided as one: then
 --            request_id is the fingerprint of the list, and its outcomes, balances
 --            and entry_ids stand in its order in place of the single ones.
+-- Accounts   operation 'open_account' made one: then balance is its opening balance,
+--            and the entry of that request_id tells which.
 -- client     who chose the key; '' as long as there are no tokens.
 -- Counts     until the row is pruned (prune_idempotency_keys), not until an age.
 -- Collation  "C": keys are ASCII, and one order for everybody is what keeps
 --            two batches from deadlocking on each other's keys.
--- Rows are written once, by post_batch() and post_list(), and never changed.
+-- Rows are written once, by post_batch(), post_list() and open_account_once(), and
+-- never changed.
 create table idempotency_keys (
     client     text collate "C" not null,
     key        text collate "C" not null,
@@ -32,11 +35,18 @@ create table idempotency_keys (
     constraint idempotency_client_short check (length(client) <= 255),
     constraint idempotency_key_short check (length(key) between 1 and 255),
     constraint idempotency_operation_is_the_sign check
-        (operation = case when amount < 0 then 'withdraw' when amount > 0 then 'deposit' else 'withdrawals' end),
+        (case when amount is null
+              then operation in ('withdrawals', 'open_account')
+              else amount <> 0 and operation = case when amount < 0 then 'withdraw' else 'deposit' end
+         end),
     constraint idempotency_one_movement_or_a_list check
-        (case when operation = 'withdrawals'
+        (case operation
+              when 'withdrawals'
               then num_nonnulls(user_id, amount, outcome, balance, entry_id) = 0
                    and num_nulls(outcomes, balances, entry_ids) = 0
+              when 'open_account'
+              then num_nonnulls(user_id, amount, outcome, entry_id, outcomes, balances, entry_ids) = 0
+                   and balance is not null
               else num_nulls(user_id, amount, outcome) = 0
                    and num_nonnulls(outcomes, balances, entry_ids) = 0
          end),

@@ -26,6 +26,7 @@ def upgrade() -> None:
         "0003_lock_accounts.sql",
         "0003_post_batch.sql",
         "0003_post_list.sql",
+        "0003_open_account_once.sql",
         "0003_balance_at.sql",
         "0003_prune_idempotency_keys.sql",
     )

@@ -22,6 +22,7 @@ from uuid import UUID
 import psycopg
 
 from server.errors import (
+    IdempotencyConflictError,
     IdempotencyKeyReusedError,
     MovementNotFoundError,
     OutcomeUnknownError,
@@ -31,11 +32,14 @@ from server.money.amounts import Movement
 from server.money.batcher import Batcher
 from server.money.outcomes import Operation
 from server.money.postings import NO_WISH, Listing, Posted, Posting, Wish
-from server.money.records import Account, Entry, EntryPage, PastBalance
+from server.money.records import Account, Entry, EntryPage, Opened, PastBalance
 from server.money.request_ids import RequestIds, derived_id, fingerprint
 from server.postgres.connections import Database, Row, UnansweredError
 from server.postgres.faults import ONE_ENTRY_PER_REQUEST, constraint_of
 from server.postgres.statements import load
+
+ANSWER_SECONDS = 0.2
+"""What is left of a deadline for an answer to come back."""
 
 STATEMENTS = load("server.money", "ledger.sql")
 
@@ -100,36 +104,47 @@ class Bank:
         )
         return answer
 
-    async def open_account(self, balance: int, wish: Wish = NO_WISH) -> Account:
+    async def open_account(self, balance: int, wish: Wish = NO_WISH) -> Opened:
         """Makes an account; balance in minor units, 0 to 2^53 - 1.
 
         Raises DatabaseUnavailableError; OutcomeUnknownError when an account may
-        have been made that nobody was told of; IdempotencyKeyReusedError when the
-        key made an account with another balance.
+        have been made that nobody was told of; with a key, IdempotencyKeyReusedError
+        when it was used for anything else, and IdempotencyConflictError when its
+        first request has no outcome until the deadline.
         """
-        request_id = (
-            self._request_ids.make() if wish.key is None else derived_id(wish.client, wish.key, "account")
-        )
+        request_id = self._request_ids.make()
         params = {"balance": balance, "request_id": request_id}
         try:
-            (row,) = await self._database.rows(
-                STATEMENTS["open_account"], params, deadline_seconds=self._deadline_seconds
-            )
+            if wish.key is None:
+                return await self._open(params)
+            return await self._open_once(wish.key, params | {"client": wish.client})
         except UnansweredError as error:
             raise OutcomeUnknownError(request_id) from error
+
+    async def _open(self, params: dict[str, Any]) -> Opened:
+        try:
+            (row,) = await self._ask("open_account", params)
         except psycopg.Error as error:
             if constraint_of(error) != ONE_ENTRY_PER_REQUEST:
                 raise
             # An earlier sending, whose answer was lost, made the account.
-            entry = await self.movement(UUID(request_id))
-            if entry.amount != balance:
-                raise IdempotencyKeyReusedError(wish.key or "") from None
-            return Account(entry.user_id, balance)
-        return Account(row.user_id, balance)
+            entry = await self.movement(UUID(params["request_id"]))
+            return Opened(Account(entry.user_id, entry.amount), replayed=False)
+        return Opened(Account(row.user_id, params["balance"]), replayed=False)
+
+    async def _open_once(self, key: str, params: dict[str, Any]) -> Opened:
+        # The wait for the key's first request ends in time for its answer to arrive.
+        wait_ms = round(1000 * max(self._deadline_seconds - ANSWER_SECONDS, self._deadline_seconds / 2))
+        (row,) = await self._ask("open_account_once", params | {"key": key, "wait_ms": wait_ms})
+        if row.outcome == "key_reused":
+            raise IdempotencyKeyReusedError(key)
+        if row.outcome == "under_way":
+            raise IdempotencyConflictError(key)
+        return Opened(Account(row.user_id, params["balance"]), replayed=row.outcome == "replayed")
 
     async def account(self, user_id: int) -> Account:
         """One account. Raises UserNotFoundError, DatabaseUnavailableError."""
-        rows = await self._read("account", {"user_id": user_id})
+        rows = await self._ask("account", {"user_id": user_id})
         if not rows:
             raise UserNotFoundError(user_id)
         return Account(*rows[0])
@@ -140,7 +155,7 @@ class Bank:
         Raises UserNotFoundError, for an account that was opened later as well;
         DatabaseUnavailableError.
         """
-        (row,) = await self._read("balance_at", {"user_id": user_id, "moment": moment})
+        (row,) = await self._ask("balance_at", {"user_id": user_id, "moment": moment})
         if row.is_future:
             return None
         if row.balance is None:
@@ -155,7 +170,7 @@ class Bank:
         """
         # One more than asked for tells whether another page follows.
         params = {"user_id": user_id, "before": before, "limit": limit + 1}
-        rows = await self._read("newest_entries" if before is None else "entries_before", params)
+        rows = await self._ask("newest_entries" if before is None else "entries_before", params)
         if not rows:
             await self.account(user_id)
         return EntryPage([Entry(*row) for row in rows[:limit]], more=len(rows) > limit)
@@ -166,12 +181,12 @@ class Bank:
         That nothing is found is final once the deadline and the statement
         timeout have passed since the request was sent.
         """
-        rows = await self._read("movement", {"request_id": request_id})
+        rows = await self._ask("movement", {"request_id": request_id})
         if not rows:
             raise MovementNotFoundError(f"No movement carries the request id {request_id}.")
         return Entry(*rows[0])
 
-    async def _read(self, statement: str, params: dict[str, Any]) -> list[Row]:
+    async def _ask(self, statement: str, params: dict[str, Any]) -> list[Row]:
         return await self._database.rows(
             STATEMENTS[statement], params, deadline_seconds=self._deadline_seconds
         )

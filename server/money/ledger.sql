@@ -5,6 +5,13 @@
 -- Makes an account with its opening entry.
 select open_account(%(balance)s::bigint, %(request_id)s::uuid) as user_id;
 
+-- name: open_account_once
+-- The same for a request with a key.
+select opened.user_id, opened.outcome
+  from open_account_once(
+           %(balance)s::bigint, %(request_id)s::uuid, %(client)s::text, %(key)s::text, %(wait_ms)s::integer
+       ) as opened;
+
 -- name: account
 -- One account.
 select u.id, u.balance

@@ -1,5 +1,6 @@
 """What the bank answers, in the very shape in which it is sent as JSON (camelCase)."""
 
+from typing import NamedTuple
 from uuid import UUID
 
 from msgspec import Struct
@@ -24,6 +25,13 @@ class Account(Struct, frozen=True, rename="camel"):
 
     id: int
     balance: int
+
+
+class Opened(NamedTuple):
+    """An account that a request opened; replayed: its key had opened it before."""
+
+    account: Account
+    replayed: bool
 
 
 class PastBalance(Struct, frozen=True):

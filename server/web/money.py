@@ -99,12 +99,13 @@ class UsersHandler(_KeyedHandler):
     Body    {"balance"?: 10000}, whole minor units; nothing means 0.
     Header  Idempotency-Key: a repeat with the same key opens no second account.
     Answer  201 {"id", "balance"} and its Location.
+    Errors  409 idempotency_conflict   422 idempotency_key_reused
+            503 database_unavailable, outcome_unknown
     """
 
     async def post(self) -> None:
-        account = await self.services.bank.open_account(parse_opening(self.body()), self.wish)
-        self.set_header("Location", f"/users/{account.id}")
-        self.answer(account, 201)
+        opened = await self.services.bank.open_account(parse_opening(self.body()), self.wish)
+        self.send(replies.of_opening(opened))
 
 
 class UserHandler(JsonHandler):

@@ -14,7 +14,7 @@ from server.errors import RingfenceError
 from server.money.amounts import Movement
 from server.money.outcomes import as_asked, meaning
 from server.money.postings import Posted
-from server.money.records import Receipt
+from server.money.records import Opened, Receipt
 from server.web import problem
 from server.web.idempotency import REPLAYED
 
@@ -69,6 +69,13 @@ def of_movements(movements: Sequence[Movement], posted: Sequence[Posted], key: s
     replayed = _IS_REPLAYED if key is not None and all(one.replayed for one in posted) else _NOTHING
     results = [_listed(movement, one) for movement, one in zip(movements, posted, strict=True)]
     return Reply(200, JSON, replayed, _encode({"results": results}))
+
+
+def of_opening(opened: Opened) -> Reply:
+    """The answer to a request for an account."""
+    replayed = _IS_REPLAYED if opened.replayed else _NOTHING
+    location = f"/users/{opened.account.id}"
+    return Reply(201, JSON, {"Location": location, **replayed}, _encode(opened.account))
 
 
 def _listed(movement: Movement, posted: Posted) -> _ListedReceipt | dict[str, Any]:
