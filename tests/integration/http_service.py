@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import os
+import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,4 +159,22 @@ async def until_somebody_waits_for_a_lock(database, others: int = 1) -> None:
     # As the application's role: others may not see what its sessions wait for.
     with database.connect() as watcher:
         while watcher.execute(query).fetchone()[0] < others:
+            await asyncio.sleep(0.01)
+
+
+@contextmanager
+def frozen_backend(service: Service) -> Iterator[None]:
+    """The server process behind the money path's connection stands still meanwhile."""
+    pid = service.poster._connection.info.backend_pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+async def until(happened: Callable[[], object]) -> None:
+    """Returns when something of this process has come true."""
+    async with asyncio.timeout(20):
+        while not happened():
             await asyncio.sleep(0.01)

@@ -6,17 +6,13 @@ key of its own each time, and what comes back is compared byte for byte but for 
 """
 
 import asyncio
-import os
 import re
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from uuid import uuid4
 
 import pytest
-from http_service import Service
+from http_service import Service, frozen_backend, until
 from raw_http import Exchange, RawAnswer, exchange, post, raw, read_raw
 
 from server.money.amounts import Movement
@@ -41,7 +37,7 @@ class Way:
 
     async def send(self, request: bytes, answers: int) -> tuple[Exchange, list[tuple[int, int]]]:
         """What came back, with the marks in place again, and the ledger of the account after it."""
-        user_id = (await self.node.bank.open_account(OPENING)).id
+        user_id = (await self.node.bank.open_account(OPENING)).account.id
         marks = {USER: str(user_id), ID: str(uuid4()), KEY: f"{self.name}-{uuid4()}"}
         for mark, own in marks.items():
             request = request.replace(mark.encode(), own.encode())
@@ -386,7 +382,7 @@ async def test_connections_are_kept_or_closed_alike(ways):
 async def test_an_unfinished_request_moves_nothing_on_both_ways(ways):
     for request in (post(GOOD)[:-1], post(GOOD).removesuffix(GOOD), post(GOOD)[:30]):
         for way in ways:
-            user_id = (await way.node.bank.open_account(OPENING)).id
+            user_id = (await way.node.bank.open_account(OPENING)).account.id
             _, writer = await way.node.connect()
             writer.write(request.replace(USER.encode(), str(user_id).encode()))
             await writer.drain()
@@ -474,27 +470,9 @@ async def leave_after_it_was_sent(node: Service) -> None:
     assert (await node.call("GET", f"/requests/{request_id}")).status == 200
 
 
-@contextmanager
-def frozen_backend(node: Service) -> Iterator[None]:
-    """The server process behind the money path's connection stands still meanwhile."""
-    pid = node.poster._connection.info.backend_pid
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
 async def send_withdrawal(
     node: Service, request_id: str
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     reader, writer = await node.connect()
     writer.write(post(b'{"userId":1,"amount":1,"requestId":"%s"}' % request_id.encode()))
     return reader, writer
-
-
-async def until(happened: Callable[[], object]) -> None:
-    """Returns when something of this process has come true."""
-    async with asyncio.timeout(20):
-        while not happened():
-            await asyncio.sleep(0.01)
