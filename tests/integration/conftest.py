@@ -8,6 +8,7 @@ import pytest
 from cluster_rows import Cluster
 from http_service import Service
 from tornado.ioloop import IOLoop
+from two_ways import Way
 
 from server.cron.catalogue import Catalogue
 
@@ -29,6 +30,30 @@ def service(io_loop: IOLoop, database, tmp_path: Path) -> Iterator[Service]:
     io_loop.run_sync(running.start)
     yield running
     io_loop.run_sync(running.stop)
+
+
+@pytest.fixture
+def hasty_service(io_loop: IOLoop, database, tmp_path: Path) -> Iterator[Service]:
+    """A node whose requests wait a second and no longer."""
+    running = Service(database, tmp_path, deadline_seconds=1.0)
+    io_loop.run_sync(running.start)
+    yield running
+    io_loop.run_sync(running.stop)
+
+
+@pytest.fixture
+def ways(io_loop: IOLoop, database, tmp_path: Path) -> Iterator[tuple[Way, Way]]:
+    """The lean path and the handlers, over one database whose ids all have six digits."""
+    with database.connect_as_owner() as owner:
+        owner.execute("alter table users alter column id restart with 100001")
+        owner.execute("alter table entries alter column id restart with 100001")
+    lean, handlers = Service(database, tmp_path), Service(database, tmp_path, name="node-2")
+    handlers.door = handlers.door.application
+    for node in (lean, handlers):
+        io_loop.run_sync(node.start)
+    yield Way(lean, "lean"), Way(handlers, "full")
+    for node in (lean, handlers):
+        io_loop.run_sync(node.stop)
 
 
 @pytest.fixture
