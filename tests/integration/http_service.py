@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,6 +138,14 @@ async def read_answer(reader: asyncio.StreamReader) -> Answer:
     length = int(headers.get("Content-Length", "0"))
     body = await asyncio.wait_for(reader.readexactly(length), 20)
     return Answer(int(start.split()[1]), headers, body)
+
+
+async def insist(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    """The first answer that is no 503, of a client that repeats as it is told."""
+    async with asyncio.timeout(20):
+        while (answer := await ask()).status == 503:
+            await asyncio.sleep(0.01)
+    return answer
 
 
 async def is_untouched(service) -> bool:

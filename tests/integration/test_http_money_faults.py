@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from http_service import Service, is_untouched, until_somebody_waits_for_a_lock
+from http_service import Service, insist, is_untouched, until_somebody_waits_for_a_lock
 from structlog.testing import capture_logs
 
 from server.errors import UserNotFoundError
@@ -41,7 +41,7 @@ async def test_sent_and_unanswered_at_the_deadline_is_an_unknown_outcome_that_ca
     assert answer.is_problem(503, "outcome_unknown")
     assert answer.json["requestId"] == body["requestId"]
     assert answer.headers["Retry-After"] == "1"
-    again = await hasty_service.call("POST", "/withdraw", body)
+    again = await insist(lambda: hasty_service.call("POST", "/withdraw", body))
     assert again.status == 200
     entries = (await hasty_service.get("/users/1/entries"))["entries"]
     assert [entry["amount"] for entry in entries if entry["requestId"] == body["requestId"]] == [-30]
