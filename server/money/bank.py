@@ -79,16 +79,18 @@ class Bank:
     ) -> "asyncio.Future[list[Posted]]":
         """Withdrawals of one client in one transaction, each with its own outcome, in order.
 
-        With a key, each one's request id follows from the key and its place, unless
-        the client gave it. Errors as for move().
+        With a key, each one's request id follows from the key, the list and its place,
+        unless the client gave it: so what was posted counts once even when the key has
+        been pruned. Errors as for move().
         """
         answer: asyncio.Future[list[Posted]] = asyncio.get_running_loop().create_future()
         make = self._request_ids.make
+        content = fingerprint(movements)
         if wish.key is None:
             request_ids = [movement.request_id or make() for movement in movements]
         else:
             request_ids = [
-                movement.request_id or derived_id(wish.client, wish.key, str(place))
+                movement.request_id or derived_id(wish.client, wish.key, f"{content} {place}")
                 for place, movement in enumerate(movements)
             ]
         self._batcher.submit(
@@ -99,7 +101,7 @@ class Bank:
                 user_ids=[movement.user_id for movement in movements],
                 amounts=[-movement.amount for movement in movements],
                 request_ids=request_ids,
-                fingerprint=fingerprint(movements),
+                fingerprint=content,
             )
         )
         return answer
