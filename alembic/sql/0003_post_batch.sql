@@ -48,7 +48,7 @@ set enable_mergejoin = off
 set jit = off
 as $$
 declare
-    size          integer   := cardinality(user_ids);
+    size          integer   := coalesce(cardinality(user_ids), 0); -- null: check_batch() refuses it
     account_ids   bigint[];  -- the locked accounts, ascending
     balances      bigint[];  -- their balances, as the decisions move them
     places        integer[]; -- where each request's account is among them; null: nowhere
