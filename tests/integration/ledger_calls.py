@@ -71,3 +71,15 @@ def history_of(connection, user_id: int) -> list[tuple[int, int]]:
     """(amount, balance after it) of each entry, oldest first."""
     query = "select amount, balance_after from entries where user_id = %s order by id"
     return connection.execute(query, [user_id]).fetchall()
+
+
+def until_somebody_waits(database) -> None:
+    """Returns when a session of this database waits for a lock."""
+    query = """
+        select count(*) from pg_stat_activity
+        where wait_event_type = 'Lock' and datname = current_database()
+    """
+    # As the application's role: others may not see what its sessions wait for.
+    with database.connect() as watcher:
+        while watcher.execute(query).fetchone()[0] == 0:
+            pass
