@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from time import monotonic
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from server.errors import (
@@ -49,13 +48,13 @@ class Request:
     deadline: monotonic seconds. in_doubt: the connection broke after it was sent, so
     it may have taken effect. is_sent: it is being sent now. is_locked: somebody else
     held its account when it was last sent. behind: the request with the same key
-    that came before it.
+    that came before it. queued_at: monotonic seconds; when it last joined the queue.
     """
 
     deadline: float
     answer: "asyncio.Future[list[Posted]]"
     wish: Wish = NO_WISH
-    queued_at: float = field(default_factory=monotonic)
+    queued_at: float = 0.0
     in_doubt: bool = False
     is_sent: bool = False
     is_locked: bool = False
@@ -88,7 +87,7 @@ class Request:
     def _why_expired(self, *, is_reachable: bool) -> RingfenceError:
         if self.is_sent or self.in_doubt:
             return OutcomeUnknownError(self.name)
-        if self.behind is not None and self.wish.key is not None and not self.behind.has_outcome:
+        if self.behind is not None and self.wish.key is not None and self.behind.is_undecided:
             return IdempotencyConflictError(self.wish.key)
         if self.is_locked:
             return AccountBusyError(self.users)
@@ -97,9 +96,11 @@ class Request:
         return NotSentError()
 
     @property
-    def has_outcome(self) -> bool:
-        """Whether the database has decided it."""
-        return self.answer.done() and not self.answer.cancelled() and self.answer.exception() is None
+    def is_undecided(self) -> bool:
+        """Whether the database may still decide it, or has without telling us."""
+        if not self.answer.done():
+            return True
+        return self.answer.cancelled() or isinstance(self.answer.exception(), OutcomeUnknownError)
 
 
 @dataclass(eq=False, slots=True, kw_only=True)

@@ -40,7 +40,11 @@ class Waiting:
 
     @property
     def oldest_seconds(self) -> float:
-        """How long the oldest request has waited; 0 when none does."""
+        """How long the queue's head has stood in it; 0 when it is empty.
+
+        One that comes back from a locked row begins anew: what it waited for is the
+        row, and the queue moves.
+        """
         return monotonic() - self._queue[0].queued_at if self._queue else 0.0
 
     @property
@@ -60,9 +64,11 @@ class Waiting:
         """Queues a request again, in a moment: somebody else held its account."""
         request.is_locked = True
         self._away += 1
+        self._movements += request.size
 
         def append() -> None:
             self._away -= 1
+            self._movements -= request.size
             self._append(request)
 
         asyncio.get_running_loop().call_later(LOCKED_PAUSE_SECONDS, append)
@@ -81,11 +87,12 @@ class Waiting:
             if isinstance(request, Listing) and (batch or later):
                 break
             self._queue.popleft()
-            if isinstance(request, Posting) and _is_taken(request, taken):
+            if not self.may_be_sent(request, now):
+                self._movements -= request.size
+            elif isinstance(request, Posting) and _is_taken(request, taken):
                 later.append(request)
-                continue
-            self._movements -= request.size
-            if self.may_be_sent(request, now):
+            else:
+                self._movements -= request.size
                 batch.append(request)
                 if isinstance(request, Listing):
                     break
@@ -108,6 +115,7 @@ class Waiting:
         return True
 
     def _append(self, request: Request) -> None:
+        request.queued_at = monotonic()
         self._queue.append(request)
         self._movements += request.size
         self.arrived.set()
