@@ -18,6 +18,8 @@ Failures
     key at this very moment
     a row that somebody holds    sent again with SKIP LOCKED; only the requests on locked
                                  rows wait, at the end of the queue
+    an id or key that somebody   the batch is halved until the one that waits for it is
+    holds, on another account    alone, and waits in the same way
     an error about the data      the batch is halved until the culprit is alone; it gets
                                  the error, everybody else an answer
     any other error              the batch gets it, once in the log, and nobody else
@@ -28,40 +30,33 @@ Limits
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from time import monotonic
-from typing import Protocol
+from typing import Any, TypeVar
 
 import psycopg
 import structlog
 
-from server.errors import UnexpectedError
+from server.errors import OutcomeUnknownError, UnexpectedError
 from server.money.postings import Listing, Posted, Posting, Request
 from server.money.request_ids import RequestIds
+from server.money.sender import Sender
 from server.money.waiting import Waiting
-from server.postgres.faults import Fault, classify, is_about_the_data, is_conflict, is_transient
+from server.postgres.faults import (
+    Fault,
+    classify,
+    constraint_of,
+    is_about_the_data,
+    is_conflict,
+    is_transient,
+)
 
 CONFLICTS_MAX = 5
 EXPIRY_SECONDS = 0.25  # how often a stuck batch looks for requests that are out of time
 BACK_OFF_SECONDS_MAX = 0.5
 
+Result = TypeVar("Result")
 log = structlog.get_logger(__name__)
-
-
-class Sender(Protocol):
-    """Who talks to the database; see poster.py."""
-
-    async def post_one(self, posting: Posting, *, seconds: float) -> Posted:
-        """A lone movement without a key."""
-
-    async def post(self, postings: Sequence[Posting], *, skip_locked: bool, seconds: float) -> list[Posted]:
-        """A batch of movements."""
-
-    async def post_list(self, listing: Listing, *, seconds: float) -> list[Posted]:
-        """One client's list."""
-
-    async def reset(self) -> None:
-        """Forgets the connection."""
 
 
 class Batcher:
@@ -73,7 +68,8 @@ class Batcher:
         self.movements = 0
         self._sender = sender
         self._instances = RequestIds()
-        self._sent: Sequence[Request] = ()
+        self._taken: Sequence[Request] = ()
+        self._named: dict[tuple[str, ...], str] = {}
         self._locked_users: set[int] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -84,23 +80,31 @@ class Batcher:
         self._idle.clear()
 
     async def run(self) -> None:
-        """Sends batch after batch until it is cancelled."""
-        while True:
-            await self.waiting.arrived.wait()
-            batch = self.waiting.take()
-            if batch:
-                try:
-                    await self._send(batch)
-                except Exception as error:
-                    # A defect of ours must cost its batch, and not the money path.
-                    self._fail_all(batch, error)
-                self._sent = ()
-            if self.waiting.is_empty:
-                self._idle.set()
+        """Sends batch after batch until it is cancelled; then the rest is told what is known of it."""
+        try:
+            while True:
+                await self.waiting.arrived.wait()
+                await self._send_next()
+                if self.waiting.is_empty:
+                    self._idle.set()
+        finally:
+            self._expire(None)
 
     async def drained(self) -> None:
         """Returns when everything that was queued has its answer."""
         await self._idle.wait()
+
+    async def _send_next(self) -> None:
+        self._taken = batch = self.waiting.take()
+        if not batch:
+            return
+        self._named.clear()
+        try:
+            await self._send(batch)
+        except Exception as error:
+            # A defect of ours must cost its batch, and not the money path.
+            self._fail_all(batch, error)
+        self._taken = ()
 
     async def _send(self, batch: list[Request], *, skip_locked: bool = False) -> None:
         """Sends a batch until it has its outcomes, its error, or no request that may be sent."""
@@ -109,17 +113,19 @@ class Batcher:
             skip_locked = any(not self._locked_users.isdisjoint(request.users) for request in batch)
         while batch := [request for request in batch if self.waiting.may_be_sent(request, monotonic())]:
             try:
-                outcomes = await self._watched(batch, skip_locked=skip_locked)
+                if not self._sender.is_connected:
+                    await self._watched(self._sender.connect())
+                    continue  # that may have taken long: who is still there, and in time?
+                outcomes = await self._watched(self._call(batch, skip_locked=skip_locked))
+            except asyncio.CancelledError:
+                _doubt(batch)
+                raise
             except psycopg.Error as error:
-                fault = classify(error)
                 conflicts += is_conflict(error)
-                if fault is Fault.ROW_LOCKED and isinstance(batch[0], Listing):
-                    self._wait_for_lock(batch[0])
-                    return
-                if fault is Fault.ROW_LOCKED and not skip_locked:
+                if classify(error) is Fault.ROW_LOCKED and not skip_locked and isinstance(batch[0], Posting):
                     skip_locked = True
-                elif conflicts <= CONFLICTS_MAX and (is_transient(error) or is_conflict(error)):
-                    await self._before_repeating(batch, error, fault)
+                elif _may_be_repeated(error, conflicts):
+                    await self._before_repeating(batch, error)
                 else:
                     await self._fail(batch, error, skip_locked=skip_locked)
                     return
@@ -128,25 +134,29 @@ class Batcher:
                 self._deliver(batch, outcomes)
                 return
 
-    async def _watched(self, batch: list[Request], *, skip_locked: bool) -> list[list[Posted]]:
+    async def _watched(self, work: Coroutine[Any, Any, Result]) -> Result:
         """One call; meanwhile requests that are out of time are told so."""
-        self._sent = batch
-        for request in batch:
-            request.is_sent = True
-        seconds = max(request.deadline for request in batch) - monotonic()
-        call = asyncio.ensure_future(self._call(batch, skip_locked=skip_locked, seconds=seconds))
+        call = asyncio.ensure_future(work)
         try:
             while not call.done():
                 await asyncio.wait({call}, timeout=EXPIRY_SECONDS)
                 if not call.done():
-                    self._expire_overdue()
+                    self._expire(monotonic())
             return call.result()
         finally:
             call.cancel()
+
+    async def _call(self, batch: list[Request], *, skip_locked: bool) -> list[list[Posted]]:
+        seconds = max(request.deadline for request in batch) - monotonic()
+        for request in batch:
+            request.is_sent = True
+        try:
+            return await self._post(batch, skip_locked=skip_locked, seconds=seconds)
+        finally:
             for request in batch:
                 request.is_sent = False
 
-    async def _call(self, batch: list[Request], *, skip_locked: bool, seconds: float) -> list[list[Posted]]:
+    async def _post(self, batch: list[Request], *, skip_locked: bool, seconds: float) -> list[list[Posted]]:
         head = batch[0]
         if isinstance(head, Listing):
             return [await self._sender.post_list(head, seconds=seconds)]
@@ -156,45 +166,62 @@ class Batcher:
         outcomes = await self._sender.post(postings, skip_locked=skip_locked, seconds=seconds)
         return [[posted] for posted in outcomes]
 
-    def _expire_overdue(self) -> None:
-        now = monotonic()
-        for request in (*self._sent, *self.waiting):
-            if request.deadline <= now:
+    def _expire(self, now: float | None) -> None:
+        """Tells those whose deadline has passed, or everybody, what is known."""
+        for request in (*self._taken, *self.waiting):
+            if now is None or request.deadline <= now:
                 request.expire(is_reachable=self.waiting.is_reachable)
 
-    async def _before_repeating(self, batch: Sequence[Request], error: psycopg.Error, fault: Fault) -> None:
+    async def _before_repeating(self, batch: Sequence[Request], error: psycopg.Error) -> None:
+        fault = classify(error)
         if fault is Fault.CONNECTION_LOST:
-            for request in batch:
-                request.in_doubt = True
+            _doubt(batch)
         if self.waiting.is_reachable and fault in {Fault.CONNECTION_LOST, Fault.UNREACHABLE}:
             # Once for each outage, and not for each try.
             self.waiting.is_reachable = False
             log.warning("movements are sent again", movements=len(batch), error=_first_line(error))
-        self._expire_overdue()
+        self._expire(monotonic())
         if not is_conflict(error):
             await self._sender.reset()
         await asyncio.sleep(BACK_OFF_SECONDS_MAX * random.uniform(0.02, 1.0))  # noqa: S311 jitter, no secret
 
     async def _fail(self, batch: list[Request], error: psycopg.Error, *, skip_locked: bool) -> None:
         """Finds whose fault it is, where it can be that of one among many."""
-        if len(batch) > 1 and is_about_the_data(error):
+        is_locked = classify(error) is Fault.ROW_LOCKED
+        if len(batch) > 1 and (is_locked or is_about_the_data(error)):
             middle = len(batch) // 2
             await self._send(batch[:middle], skip_locked=skip_locked)
             await self._send(batch[middle:], skip_locked=skip_locked)
-            return
-        self._fail_all(batch, error)
-        # It may be the session's: a plan that a migration made void, say.
-        await self._sender.reset()
+        elif is_locked:
+            self._wait_for_lock(batch[0])
+        else:
+            self._fail_all(batch, error)
+            # It may be the session's: a plan that a migration made void, say.
+            await self._sender.reset()
 
     def _fail_all(self, batch: Sequence[Request], error: Exception) -> None:
-        """One line in the log for all, whose answers name it."""
-        instance = f"urn:uuid:{self._instances.make()}"
-        movements = sum(request.size for request in batch)
-        log.error(
-            "movements failed", instance=instance, movements=movements, first=batch[0].name, exc_info=error
-        )
+        """One line in the log for all whom this error meets in one batch; their answers name it."""
+        instance = self._instance_of(error, batch)
         for request in batch:
-            request.fail(UnexpectedError(instance))
+            # What an earlier sending did is not known, whatever this one came to.
+            request.fail(OutcomeUnknownError(request.name) if request.in_doubt else UnexpectedError(instance))
+
+    def _instance_of(self, error: Exception, batch: Sequence[Request]) -> str:
+        kind = [type(error).__name__]
+        if isinstance(error, psycopg.Error):
+            kind += [error.sqlstate or "", constraint_of(error) or ""]
+        instance = self._named.get(tuple(kind))
+        if instance is None:
+            instance = self._named[tuple(kind)] = f"urn:uuid:{self._instances.make()}"
+            movements = sum(request.size for request in batch)
+            log.error(
+                "movements failed",
+                instance=instance,
+                movements=movements,
+                first=batch[0].name,
+                exc_info=error,
+            )
+        return instance
 
     def _deliver(self, batch: Sequence[Request], outcomes: list[list[Posted]]) -> None:
         self.batches += 1
@@ -212,6 +239,18 @@ class Batcher:
         if isinstance(request, Posting):
             self._locked_users.add(request.user_id)
         self.waiting.come_back(request)
+
+
+def _may_be_repeated(error: psycopg.Error, conflicts: int) -> bool:
+    """Whether the batch as it is may have its outcomes next time; conflicts: how many it had."""
+    if is_conflict(error):
+        return conflicts <= CONFLICTS_MAX
+    return is_transient(error) and classify(error) is not Fault.ROW_LOCKED
+
+
+def _doubt(batch: Sequence[Request]) -> None:
+    for request in batch:
+        request.in_doubt = True
 
 
 def _first_line(error: BaseException) -> str:

@@ -5,7 +5,6 @@ whose lock would serialise the commits of the whole server.
 """
 
 from collections.abc import Iterable, Sequence
-from time import monotonic
 from typing import Any
 
 import psycopg
@@ -27,6 +26,8 @@ from server.postgres.statements import load
 
 LOCK_SECONDS_MAX = 1.0
 """How long a batch waits for an account that somebody else holds, before it goes on without it."""
+SKIPPING_LOCK_SECONDS_MAX = 0.1
+"""The same for what still makes a batch wait that skips held accounts: another's request id or key."""
 
 STATEMENTS = load("server.money", "postings.sql")
 _REFUSALS = {
@@ -39,14 +40,31 @@ class Poster:
     """Sends postings; one call at a time. Every call raises psycopg.Error if it failed as a whole."""
 
     def __init__(self, url: str, name: str, deadline_seconds: float) -> None:
-        lock_ms = round(1000 * min(LOCK_SECONDS_MAX, deadline_seconds / 4))
+        # 0 would mean for ever.
+        self._lock_ms_max = max(1, round(1000 * min(LOCK_SECONDS_MAX, deadline_seconds / 4)))
+        self._lock_ms = self._lock_ms_max
         self._conninfo = connection_string(
             url,
             name,
             statement_timeout=f"{round(1000 * deadline_seconds)}ms",
-            lock_timeout=f"{lock_ms}ms",
+            lock_timeout=f"{self._lock_ms_max}ms",
         )
         self._connection: TimedAsyncConnection | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection, as far as is known; calls need one."""
+        return self._connection is not None and not self._connection.closed
+
+    async def connect(self) -> None:
+        """Makes the connection; gives up after CONNECT_SECONDS_MAX. Raises ConnectFailedError."""
+        try:
+            self._connection = await TimedAsyncConnection.connect(
+                self._conninfo, autocommit=True, row_factory=tuple_row
+            )
+        except psycopg.Error as error:
+            raise ConnectFailedError(str(error)) from error
+        self._lock_ms = self._lock_ms_max
 
     async def post_one(self, posting: Posting, *, seconds: float) -> Posted:
         """A lone movement without a key, by withdraw() or deposit(); the constraint refuses."""
@@ -72,7 +90,7 @@ class Poster:
             "keys": _quoted(posting.wish.key for posting in postings) if keyed else None,
             "skip_locked": skip_locked,
         }
-        rows = await self._rows("post_batch", params, seconds)
+        rows = await self._rows("post_batch", params, seconds, skip_locked=skip_locked)
         return [Posted(*row) for row in rows]
 
     async def post_list(self, listing: Listing, *, seconds: float) -> list[Posted]:
@@ -85,28 +103,29 @@ class Poster:
             "key": listing.wish.key,
             "fingerprint": listing.fingerprint,
         }
-        rows = await self._rows("post_list", params, seconds)
+        rows = await self._rows("post_list", params, seconds, skip_locked=True)
         return [Posted(*row) for row in rows]
 
     async def reset(self) -> None:
-        """Forgets the connection, which may be broken; the next call makes another."""
+        """Forgets the connection, which may be broken."""
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
 
-    async def _rows(self, statement: str, params: dict[str, Any], seconds: float) -> list[Any]:
-        until = monotonic() + seconds
-        if self._connection is None or self._connection.closed:
-            self._connection = await self._connect()
-        self._connection.call_seconds_max = max(0.001, until - monotonic())
-        cursor = await self._connection.execute(STATEMENTS[statement], params, prepare=True)
+    async def _rows(
+        self, statement: str, params: dict[str, Any], seconds: float, *, skip_locked: bool = False
+    ) -> list[Any]:
+        connection = self._connection
+        assert connection is not None, "connect() comes first"
+        connection.call_seconds_max = max(0.001, seconds)
+        lock_ms = self._lock_ms_max
+        if skip_locked:
+            lock_ms = min(lock_ms, round(1000 * SKIPPING_LOCK_SECONDS_MAX))
+        if lock_ms != self._lock_ms:
+            await connection.execute(STATEMENTS["lock_timeout"], {"limit": f"{lock_ms}ms"})
+            self._lock_ms = lock_ms
+        cursor = await connection.execute(STATEMENTS[statement], params, prepare=True)
         return await cursor.fetchall()
-
-    async def _connect(self) -> TimedAsyncConnection:
-        try:
-            return await TimedAsyncConnection.connect(self._conninfo, autocommit=True, row_factory=tuple_row)
-        except psycopg.Error as error:
-            raise ConnectFailedError(str(error)) from error
 
 
 def _refusal(error: psycopg.Error, request_id: str) -> Posted | None:

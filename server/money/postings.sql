@@ -28,3 +28,7 @@ select b.outcome, b.balance, b.entry_id, b.replayed, b.request_id::text
            %(client)s::text, %(key)s::text, %(fingerprint)s::uuid
        ) as b
  order by b."position";
+
+-- name: lock_timeout
+-- How long this session's statements wait for a lock.
+select set_config('lock_timeout', %(limit)s::text, false);
