@@ -70,6 +70,7 @@ class Bank:
                 user_id=movement.user_id,
                 amount=-movement.amount if operation == "withdraw" else movement.amount,
                 request_id=movement.request_id or self._request_ids.make(),
+                is_repeatable=movement.request_id is not None or wish.key is not None,
             )
         )
         return answer

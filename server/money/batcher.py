@@ -2,7 +2,8 @@
 
 Formula
     One batch in flight, no timer. A lone request waits for nobody and is sent as
-    it is; a crowd shares one lock, one plan and one flush to disk.
+    it is; a crowd shares one lock, one plan and one flush to disk. A repetition of a
+    request that is on its way gets that one's answer (see waiting.py).
 
 States of a request
     queued ──> sent ──> answered
@@ -214,13 +215,8 @@ class Batcher:
         if instance is None:
             instance = self._named[tuple(kind)] = f"urn:uuid:{self._instances.make()}"
             movements = sum(request.size for request in batch)
-            log.error(
-                "movements failed",
-                instance=instance,
-                movements=movements,
-                first=batch[0].name,
-                exc_info=error,
-            )
+            first = batch[0].name
+            log.error("movements failed", instance=instance, movements=movements, first=first, exc_info=error)
         return instance
 
     def _deliver(self, batch: Sequence[Request], outcomes: list[list[Posted]]) -> None:

@@ -47,8 +47,10 @@ class Request:
 
     deadline: monotonic seconds. in_doubt: the connection broke after it was sent, so
     it may have taken effect. is_sent: it is being sent now. is_locked: somebody else
-    held its account when it was last sent. behind: the request with the same key
-    that came before it. queued_at: monotonic seconds; when it last joined the queue.
+    held its account when it was last sent. behind: the request with the same key,
+    or the same one with the same request id, that came before it. is_repeatable:
+    whether another one can have its key or id. queued_at: monotonic seconds; when it
+    last joined the queue.
     """
 
     deadline: float
@@ -59,6 +61,7 @@ class Request:
     is_sent: bool = False
     is_locked: bool = False
     behind: "Request | None" = None
+    is_repeatable: bool = True
 
     @property
     def size(self) -> int:
@@ -75,6 +78,25 @@ class Request:
         """Whose accounts it moves."""
         raise NotImplementedError
 
+    @property
+    def place(self) -> object:
+        """What its repetitions have in common with it: the key, or else the request id."""
+        return self.name if self.wish.key is None else (self.wish.client, self.wish.key)
+
+    @property
+    def content(self) -> object:
+        """What makes a request with its key or id a repetition, and not another one."""
+        raise NotImplementedError
+
+    def answer_as(self, first: Sequence[Posted]) -> None:
+        """Answers a repetition as the database would have, right after the first one."""
+        if not self.answer.done():
+            self.answer.set_result([one._replace(replayed=self._is_replay_of(one)) for one in first])
+
+    def _is_replay_of(self, first: Posted) -> bool:
+        # A refusal is kept with a key alone; but the second look at once comes to the same.
+        return first.outcome == "posted" or (self.wish.key is not None and first.outcome != "key_reused")
+
     def fail(self, error: Exception) -> None:
         """Answers with an error, unless there is an answer already."""
         if not self.answer.done():
@@ -87,8 +109,9 @@ class Request:
     def _why_expired(self, *, is_reachable: bool) -> RingfenceError:
         if self.is_sent or self.in_doubt:
             return OutcomeUnknownError(self.name)
-        if self.behind is not None and self.wish.key is not None and self.behind.is_undecided:
-            return IdempotencyConflictError(self.wish.key)
+        if self.behind is not None and self.behind.is_undecided:
+            key = self.wish.key
+            return OutcomeUnknownError(self.name) if key is None else IdempotencyConflictError(key)
         if self.is_locked:
             return AccountBusyError(self.users)
         if not is_reachable:
@@ -123,6 +146,10 @@ class Posting(Request):
     def users(self) -> Sequence[int]:
         return (self.user_id,)
 
+    @property
+    def content(self) -> object:
+        return self.user_id, self.amount
+
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class Listing(Request):
@@ -148,3 +175,8 @@ class Listing(Request):
     @property
     def users(self) -> Sequence[int]:
         return self.user_ids
+
+    @property
+    def content(self) -> object:
+        # The ids as well: those that the client left to us are new each time.
+        return self.fingerprint, self.request_ids

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from time import monotonic
 
 from server.errors import NotSentError, OverloadedError
-from server.money.postings import Listing, Posting, Request
+from server.money.postings import Listing, Posted, Posting, Request
 
 QUEUE_MOVEMENTS_MAX = 40_000
 QUEUE_SECONDS_MAX = 8.0
@@ -28,10 +28,12 @@ class Waiting:
         self._queue: deque[Request] = deque()
         self._movements = 0
         self._away = 0  # requests that wait for a locked row, outside the queue
-        self._holders: dict[tuple[str, str], Request] = {}
+        self._first: dict[object, Request] = {}  # by place, until they are answered
+        self._twins: set[Request] = set()  # wait for the answer of their first, outside the queue
 
     def __iter__(self) -> Iterator[Request]:
-        return iter(self._queue)
+        yield from self._queue
+        yield from self._twins
 
     @property
     def movements(self) -> int:
@@ -49,16 +51,14 @@ class Waiting:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing waits, for a locked row neither."""
-        return not self._queue and not self._away
+        """Whether nothing waits, for a locked row or another's answer neither."""
+        return not self._queue and not self._away and not self._twins
 
     def add(self, request: Request) -> None:
         """Queues a request. Raises OverloadedError when the queue is full or does not move."""
         if self._movements + request.size > QUEUE_MOVEMENTS_MAX or self.oldest_seconds > QUEUE_SECONDS_MAX:
             raise OverloadedError(self._movements)
-        if request.wish.key is not None:
-            self._remember_key(request, request.wish.key)
-        self._append(request)
+        self._enter(request)
 
     def come_back(self, request: Request) -> None:
         """Queues a request again, in a moment: somebody else held its account."""
@@ -96,6 +96,8 @@ class Waiting:
                 batch.append(request)
                 if isinstance(request, Listing):
                     break
+        for request in later:
+            request.queued_at = now  # the queue has moved past it
         self._queue.extendleft(reversed(later))
         if not self._queue:
             self.arrived.clear()
@@ -120,19 +122,53 @@ class Waiting:
         self._movements += request.size
         self.arrived.set()
 
-    def _remember_key(self, request: Request, key: str) -> None:
-        place = (request.wish.client, key)
-        holder = self._holders.get(place)
-        if holder is not None and not holder.answer.done():
-            request.behind = holder
+    def _enter(self, request: Request) -> None:
+        if not request.is_repeatable:
+            self._append(request)
             return
-        self._holders[place] = request
+        first = self._first_of(request)
+        is_twin = first is not None and first.content == request.content
+        if request.behind is None and (is_twin or request.wish.key is not None):
+            request.behind = first
+        if first is not None and is_twin:
+            self._follow(first, request)
+        else:
+            self._append(request)
+
+    def _first_of(self, request: Request) -> Request | None:
+        """The request with the same key or id that has no answer yet; else this one is now the first."""
+        place = request.place
+        first = self._first.get(place)
+        if first is not None and not first.answer.done():
+            return first
+        self._first[place] = request
 
         def forget(_: object) -> None:
-            if self._holders.get(place) is request:
-                del self._holders[place]
+            request.behind = None  # or each first would keep the one before it, for ever
+            if self._first.get(place) is request:
+                del self._first[place]
 
         request.answer.add_done_callback(forget)
+        return None
+
+    def _follow(self, first: Request, twin: Request) -> None:
+        """A repetition gets the answer of its first, or else its own turn.
+
+        A crowd of them would otherwise take a batch each, since no batch holds two.
+        """
+        self._twins.add(twin)
+        self._movements += twin.size
+
+        def follow(answer: "asyncio.Future[list[Posted]]") -> None:
+            self._twins.remove(twin)
+            self._movements -= twin.size
+            self.arrived.set()  # it may have been the last that was waited for
+            if answer.cancelled() or answer.exception() is not None:
+                self._enter(twin)
+            else:
+                twin.answer_as(answer.result())
+
+        first.answer.add_done_callback(follow)
 
 
 def _is_taken(posting: Posting, taken: set[object]) -> bool:

@@ -112,17 +112,41 @@ async def test_a_refusal_reads_the_same_alone_and_in_a_batch(path, connection):
     assert alone == together == [expected for *_, expected in refused]
 
 
-@pytest.mark.gen_test
-async def test_a_request_id_and_a_key_that_are_in_the_batch_already_get_the_first_answer_in_the_next(path):
-    request_id, key = uuid4(), Wish(key="k")
-    first = [path.move(1, -1, request_id=request_id) for _ in range(3)]
-    second = [path.move(1, -10, key) for _ in range(3)]
-    for futures in (first, second):
+@pytest.mark.gen_test(timeout=30)
+async def test_ten_thousand_repetitions_at_once_get_one_answer_and_keep_nobody_waiting(path, connection):
+    (user_id,) = open_accounts(connection, [100])
+    request_id, key = str(uuid4()), Wish(key="k")
+    by_id = [path.move(1, -1, request_id=request_id) for _ in range(10_000)]
+    by_key = [path.move(1, -10, key) for _ in range(10_000)]
+    assert await path.outcome(user_id, -1) == ("posted", 99)
+    for futures in (by_id, by_key):
         found = [one for (one,) in await asyncio.gather(*futures)]
-        assert [one.replayed for one in found] == [False, True, True]
+        assert [one.replayed for one in found] == [False] + [True] * 9999
         assert len({one._replace(replayed=False) for one in found}) == 1
-    assert path.sender.calls == [("post", 2)] * 3
-    assert await path.outcome(1, -1) == ("posted", 9988)
+    assert path.sender.calls == [("post", 3)]
+    assert [amount for amount, _ in history_of(connection, 1)] == [10_000, -1, -10]
+
+
+@pytest.mark.gen_test(timeout=30)
+async def test_the_same_id_or_key_with_another_content_is_refused_in_a_batch_of_its_own(path, connection):
+    request_id, key = uuid4(), Wish(key="k")
+    found = await answers(
+        [
+            path.move(1, -1, request_id=request_id),
+            path.move(1, -10, key),
+            path.move(1, -2, request_id=request_id),
+            path.move(1, -20, key),
+            path.move(1, -10, key),
+        ]
+    )
+    assert found == [
+        ("posted", 9999),
+        ("posted", 9989),
+        ("request_id_reused", None),
+        ("key_reused", None),
+        ("posted", 9989),
+    ]
+    assert path.sender.calls == [("post", 2), ("post", 2)]
 
 
 @pytest.mark.gen_test
@@ -137,12 +161,11 @@ async def test_every_character_of_a_key_reaches_the_database(path, connection):
 
 
 @pytest.mark.gen_test
-async def test_a_list_is_decided_as_one_and_its_key_replays_it(path, connection):
+async def test_a_list_is_decided_as_one(path, connection):
     users = open_accounts(connection, [5, 0])
     found = await path.move_all([*users, NOBODY], -1, Wish(key="k"))
     assert [one.outcome for one in found] == ["posted", "insufficient_funds", "user_not_found"]
     assert path.sender.calls == [("post_list", 3)]
-    assert balances_of(connection, users) == {users[0]: 4, users[1]: 0}
 
 
 # What is not sent

@@ -1,6 +1,5 @@
 """The queue before the batcher: what one batch takes, what has to wait, and what is refused."""
 
-import asyncio
 from time import monotonic
 from uuid import uuid4
 
@@ -8,49 +7,8 @@ import pytest
 
 from server.errors import AccountBusyError, DatabaseUnavailableError, NotSentError, OverloadedError
 from server.money import waiting
-from server.money.postings import Listing, Posting, Wish
-from server.money.waiting import BATCH_MOVEMENTS_MAX, LOCKED_PAUSE_SECONDS, QUEUE_MOVEMENTS_MAX, Waiting
-
-
-@pytest.fixture
-def loop():
-    with asyncio.Runner() as runner:
-        yield runner.get_loop()
-
-
-@pytest.fixture
-def queue(loop):
-    return Waiting()
-
-
-@pytest.fixture
-def posting(loop):
-    def make(user_id: int = 1, *, seconds: float = 60, wish: Wish | None = None, request_id: object = None):
-        return Posting(
-            deadline=monotonic() + seconds,
-            answer=loop.create_future(),
-            wish=wish or Wish(),
-            user_id=user_id,
-            amount=-1,
-            request_id=str(request_id or uuid4()),
-        )
-
-    return make
-
-
-@pytest.fixture
-def listing(loop):
-    def make(size: int):
-        return Listing(
-            deadline=monotonic() + 60,
-            answer=loop.create_future(),
-            user_ids=[1] * size,
-            amounts=[-1] * size,
-            request_ids=[str(uuid4()) for _ in range(size)],
-            fingerprint=str(uuid4()),
-        )
-
-    return make
+from server.money.postings import Wish
+from server.money.waiting import BATCH_MOVEMENTS_MAX, LOCKED_PAUSE_SECONDS, QUEUE_MOVEMENTS_MAX
 
 
 def add(queue, *requests):
@@ -79,7 +37,7 @@ def test_a_batch_has_a_largest_size_and_the_rest_is_the_next(queue, posting):
 def test_a_request_id_that_is_in_the_batch_waits_for_the_next(queue, posting):
     request_id = uuid4()
     first, again, other = add(
-        queue, posting(request_id=request_id), posting(request_id=request_id), posting()
+        queue, posting(1, request_id=request_id), posting(2, request_id=request_id), posting()
     )
     assert queue.take() == [first, other]
     assert queue.take() == [again]
@@ -87,9 +45,18 @@ def test_a_request_id_that_is_in_the_batch_waits_for_the_next(queue, posting):
 
 def test_a_key_that_is_in_the_batch_waits_for_the_next_and_another_clients_does_not(queue, posting):
     mine, yours = Wish(key="k", client="me"), Wish(key="k", client="you")
-    first, again, other = add(queue, posting(wish=mine), posting(wish=mine), posting(wish=yours))
+    first, again, other = add(queue, posting(1, wish=mine), posting(2, wish=mine), posting(1, wish=yours))
     assert queue.take() == [first, other]
     assert queue.take() == [again]
+
+
+def test_who_was_dropped_keeps_its_request_id_from_nobody(queue, posting):
+    request_id = uuid4()
+    late, other = add(
+        queue, posting(1, seconds=0.001, request_id=request_id), posting(2, request_id=request_id)
+    )
+    assert queue.take() == [other]
+    assert late.answer.done()
 
 
 def test_a_list_is_a_batch_of_its_own(queue, posting, listing):
@@ -182,15 +149,6 @@ def test_one_that_has_waited_long_for_a_locked_row_does_not_close_the_queue(
     assert other in queue
 
 
-# What those behind a key are told
-
-
-def test_behind_a_key_that_was_never_sent_one_is_told_what_its_first_was_told(queue, posting):
-    first, second = add(queue, *(posting(wish=Wish(key="k"), seconds=0.001) for _ in range(2)))
-    assert queue.take() == []
-    assert [type(one.answer.exception()) for one in (first, second)] == [NotSentError, NotSentError]
-
-
 def test_who_waits_for_a_locked_row_until_its_deadline_is_told_so(loop, queue, posting):
     stuck = posting(7, seconds=LOCKED_PAUSE_SECONDS / 2)
 
@@ -201,12 +159,3 @@ def test_who_waits_for_a_locked_row_until_its_deadline_is_told_so(loop, queue, p
     loop.run_until_complete(come_back())
     assert queue.take() == []
     assert isinstance(stuck.answer.exception(), AccountBusyError)
-
-
-def test_keys_are_forgotten_with_their_answers(loop, queue, posting):
-    requests = add(queue, *(posting(wish=Wish(key=str(n % 10))) for n in range(100)))
-    queue.take()
-    for request in requests:
-        request.fail(NotSentError())
-    loop.run_until_complete(asyncio.sleep(0))
-    assert queue._holders == {}
