@@ -75,6 +75,11 @@ class Batcher:
         self._idle = asyncio.Event()
         self._idle.set()
 
+    @property
+    def under_way(self) -> list[Request]:
+        """The requests that are being sent now."""
+        return [request for request in self._taken if request.is_sent]
+
     def submit(self, request: Request) -> None:
         """Queues a request; its `answer` gets the outcome or the error. Raises OverloadedError."""
         self.waiting.add(request)

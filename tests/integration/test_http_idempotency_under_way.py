@@ -39,7 +39,7 @@ async def test_the_same_key_is_a_409_at_its_deadline_and_never_a_second_effect(h
     await hasty_service.call("POST", "/withdraw", {"userId": 1, "amount": 1})
     with frozen_backend(hasty_service):
         first = asyncio.create_task(post(hasty_service, "/withdraw", TAKE, "k"))
-        await until(lambda: hasty_service.batcher._sent)
+        await until(lambda: hasty_service.batcher.under_way)
         began = monotonic()
         second = await post(hasty_service, "/withdraw", TAKE, "k")
         assert monotonic() - began > 0.9

@@ -37,7 +37,7 @@ async def leave_before_it_is_sent(node: Service) -> None:
     await node.bank.move("withdraw", Movement(1, 1))
     with frozen_backend(node):
         under_way = node.bank.move("withdraw", Movement(1, 1))
-        await until(lambda: node.batcher._sent)
+        await until(lambda: node.batcher.under_way)
         _, leaving = await send_withdrawal(node, gone)
         reader, staying = await send_withdrawal(node, stays)
         await until(lambda: node.batcher.waiting.movements == 2)
@@ -63,8 +63,8 @@ async def leave_after_it_was_sent(node: Service) -> None:
     await node.bank.move("withdraw", Movement(1, 1))
     with frozen_backend(node):
         _, leaving = await send_withdrawal(node, request_id)
-        await until(lambda: node.batcher._sent)
-        (sent,) = node.batcher._sent
+        await until(lambda: node.batcher.under_way)
+        (sent,) = node.batcher.under_way
         leaving.close()
         await until(lambda: not sent.wish.is_wanted())
     await node.batcher.drained()

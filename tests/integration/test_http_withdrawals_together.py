@@ -113,7 +113,7 @@ async def test_a_list_whose_client_has_gone_before_it_was_sent_is_not_executed(s
     await post_list(service, [ONE])
     with frozen_backend(service):
         under_way = asyncio.create_task(post_list(service, [ONE]))
-        await until(lambda: service.batcher._sent)
+        await until(lambda: service.batcher.under_way)
         _, leaving = await service.connect()
         body = json.dumps({"withdrawals": [take(1, 100)] * 10}).encode()
         leaving.write(post(body, path="/withdrawals"))
@@ -131,7 +131,7 @@ async def test_more_than_forty_thousand_waiting_withdrawals_are_overloaded_and_n
     await post_list(service, [ONE])
     with frozen_backend(service):
         under_way = asyncio.create_task(post_list(service, [ONE]))
-        await until(lambda: service.batcher._sent)
+        await until(lambda: service.batcher.under_way)
         waiting = [asyncio.create_task(post_list(service, [take(user_id, 10)] * MANY)) for _ in range(4)]
         await until(lambda: service.batcher.waiting.movements == 4 * MANY)
         refused = await post_list(service, [ONE])
