@@ -40,9 +40,9 @@ class Service:
         self.family: int = socket.AF_UNSPEC
         self.address: tuple[str | int, ...] = ()
 
-    def connect(self) -> http.client.HTTPConnection:
+    def connect(self, seconds_max: float = CALL_SECONDS_MAX) -> http.client.HTTPConnection:
         """Connects, and remembers which of the name's addresses answered."""
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=CALL_SECONDS_MAX)
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=seconds_max)
         try:
             connection.connect()
         except ConnectionRefusedError:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from server import __version__
-from server.cli import database, ledger
+from server.cli import database, ledger, tasks
 from server.cli.options import Config, choose_config, settings_for
 from server.errors import ConfigurationError
 
@@ -117,6 +117,9 @@ def restart(config: Config = None) -> None:
     from server.cli.screen import Screen
 
     run(settings_for(config), Screen())
+
+
+tasks.add_to(app)
 
 
 @app.command()

@@ -143,7 +143,7 @@ class Up:
                 f"curl -s {url}/withdraw -H 'Content-Type: application/json' "
                 """-d '{"userId": 1, "amount": 5}'""",
             ),
-            ("Tasks", f"curl -s {url}/tasks"),
+            ("Tasks", f"{command} tasks --watch"),
             ("Watch", f"{command} db psql -- -c 'listen task_events' -c 'select pg_sleep(10)'"),
             ("Database", f"{command} db psql"),
             ("Logs", f"{_short(settings.var_folder / 'log')}/"),

@@ -166,18 +166,24 @@ class Service:
 
     def pid_of(self, program: str) -> int:
         """The pid of a program, as its own supervisord knows it; 0 if it does not run."""
-        control = [
-            sys.executable,
-            "-m",
-            "supervisor.supervisorctl",
-            "-c",
-            str(self.folder / "var/run/supervisord.conf"),
-        ]
         if program == "supervisord":
             return int((self.folder / "var/run/supervisord.pid").read_text())
-        done = subprocess.run([*control, "status"], capture_output=True, text=True, timeout=20, check=False)
-        found = re.search(rf"^(?:node:)?{program}\s+RUNNING\s+pid (\d+)", done.stdout, re.MULTILINE)
+        found = re.search(
+            rf"^(?:node:)?{program}\s+RUNNING\s+pid (\d+)", self.control("status"), re.MULTILINE
+        )
         return int(found.group(1)) if found else 0
+
+    def control(self, *words: str) -> str:
+        """What its own supervisord answers to supervisorctl."""
+        file = str(self.folder / "var/run/supervisord.conf")
+        done = subprocess.run(
+            [sys.executable, "-m", "supervisor.supervisorctl", "-c", file, *words],
+            capture_output=True,
+            text=True,
+            timeout=SECONDS_MAX,
+            check=False,
+        )
+        return done.stdout
 
     def left(self) -> dict[int, str]:
         """What still runs of it."""

@@ -21,6 +21,12 @@ COMMANDS = (
     ["serve"],
     ["migrate"],
     ["burst"],
+    ["restart"],
+    ["tasks"],
+    ["run"],
+    ["pause"],
+    ["resume"],
+    ["cancel"],
     ["db"],
     ["db", "start"],
     ["db", "stop"],
@@ -66,7 +72,7 @@ def test_help_lists_every_command_and_no_hidden_one(
 ) -> None:
     assert ringfence(monkeypatch, "--help") == 0
     shown = capsys.readouterr().out
-    for name in ("up", "serve", "migrate", "burst", "db"):
+    for name in ("up", "serve", "tasks", "run", "cancel", "migrate", "burst", "db"):
         assert f" {name} " in shown
     assert ringfence(monkeypatch, "db", "--help") == 0
     assert "foreground" not in capsys.readouterr().out

@@ -1,0 +1,61 @@
+"""One call of the service's HTTP API, for the commands that show and steer its tasks."""
+
+import http.client
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from server.cli.account import Service, ServiceError
+from server.errors import RingfenceError
+
+ANSWER_SECONDS_MAX = 5.0
+ANSWER_BYTES_MAX = 64 * 1024 * 1024
+
+
+class RefusedError(RingfenceError):
+    """The service said no; the message is its own, and `problem` all that it said."""
+
+    code = "refused"
+
+    def __init__(self, problem: dict[str, Any], status: int) -> None:
+        super().__init__(str(problem.get("detail") or problem.get("title") or f"it answered {status}"))
+        self.problem = problem
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the service answered. at: when, by its own clock, to the second."""
+
+    content: dict[str, Any]
+    at: datetime
+
+
+def call(url: str, method: str, path: str) -> Answer:
+    """Calls the API at a base URL, within ANSWER_SECONDS_MAX.
+
+    Raises RefusedError for a problem document, ServiceError if there is no answer or
+    none that can be read.
+    """
+    service = Service(url)
+    connection = service.connect(ANSWER_SECONDS_MAX)
+    try:
+        connection.request(method, path, headers={"Connection": "close"})
+        response = connection.getresponse()
+        content = json.loads(response.read(ANSWER_BYTES_MAX))
+        at = _moment(response.getheader("Date"))
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise ServiceError(f"{method} {url}{path}: {error or type(error).__name__}") from None
+    finally:
+        connection.close()
+    if not isinstance(content, dict):
+        raise ServiceError(f"{method} {url}{path}: the answer is no JSON object")
+    if response.status >= 300:
+        raise RefusedError(content, response.status)
+    return Answer(content, at)
+
+
+def _moment(date: str | None) -> datetime:
+    # The clock there decides how long something still takes, if it tells; this one may be off.
+    return datetime.now(UTC) if date is None else parsedate_to_datetime(date)

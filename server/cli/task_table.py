@@ -1,0 +1,101 @@
+"""The tasks as a table: what `GET /tasks` answers, in words.
+
+Pure: no clock, no I/O. `now` is the service's clock.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from server.durations import format_duration
+
+HEADINGS = ("name", "owner", "runs on", "elapsed", "next", "schedule", "last outcome", "progress")
+NOTHING = "-"
+MESSAGE_CHARACTERS_MAX = 60
+# What gives way in a narrow terminal: a name or a number that is cut can't be copied.
+_SHRINKING = frozenset({"schedule", "last outcome", "progress"})
+_STYLES = {"succeeded": "green", "failed": "red", "timed_out": "red", "lost": "red"}
+
+
+def cells(task: Mapping[str, Any], now: datetime) -> tuple[str, ...]:
+    """The words of one task, in the order of HEADINGS."""
+    running = task["running"]
+    return (
+        _clean(task["name"]),
+        task["owner"] or NOTHING,
+        f"{running['node']} #{running['runId']}" if running else NOTHING,
+        in_words(running["elapsedSeconds"]) if running else NOTHING,
+        "paused" if task["paused"] else next_time(task["nextRunAt"], now),
+        _clean(task["schedule"]),
+        outcome(task["lastRun"], now),
+        progress(running["progress"]) if running else NOTHING,
+    )
+
+
+def table(tasks: Iterable[Mapping[str, Any]], now: datetime) -> Table:
+    """For a terminal: a line for each task, whose long columns are cut where there is no room."""
+    shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
+    for heading in HEADINGS:
+        shown.add_column(Text(heading, no_wrap=True), no_wrap=heading not in _SHRINKING)
+    for task in tasks:
+        words = dict(zip(HEADINGS, cells(task, now), strict=True))
+        texts = {name: Text(word, no_wrap=True, overflow="ellipsis") for name, word in words.items()}
+        texts["last outcome"].stylize(_STYLES.get((task["lastRun"] or {}).get("status", ""), ""))
+        texts["next"].stylize("yellow" if task["paused"] else "")
+        shown.add_row(*texts.values(), style="bold" if task["running"] else "")
+    return shown
+
+
+def lines(tasks: Iterable[Mapping[str, Any]], now: datetime) -> list[str]:
+    """Where nobody watches: a line for the headings and one for each task, in columns."""
+    rows = [HEADINGS, *(cells(task, now) for task in tasks)]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(HEADINGS))]
+    return [
+        "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+
+
+def progress(report: Mapping[str, Any] | None) -> str:
+    """How far a run is, and what it says: such as "42% 21 of 50 files"."""
+    if not report:
+        return NOTHING
+    done, total = report.get("done"), report.get("total")
+    share = ""
+    if isinstance(done, int | float) and isinstance(total, int | float) and total > 0:
+        # Down, so that 100% is said of nothing that still has something to do.
+        share = f"{int(100 * min(1.0, max(0.0, done / total)))}%"
+    return " ".join(filter(None, (share, _clean(str(report.get("message") or ""))))) or NOTHING
+
+
+def outcome(run: Mapping[str, Any] | None, now: datetime) -> str:
+    """How a task's last run ended, how long ago, and why if it failed."""
+    if run is None:
+        return NOTHING
+    if run["finishedAt"] is None:
+        return str(run["status"])
+    ago = in_words((now - datetime.fromisoformat(run["finishedAt"])).total_seconds())
+    reason = f": {_clean(run['error'])}" if run["error"] else ""
+    return f"{run['status'].replace('_', ' ')} {ago} ago{reason}"
+
+
+def next_time(moment: str | None, now: datetime) -> str:
+    """How long it is until a task is due."""
+    if moment is None:
+        return NOTHING
+    seconds = (datetime.fromisoformat(moment) - now).total_seconds()
+    return f"in {in_words(seconds)}" if seconds >= 1 else "due"
+
+
+def in_words(seconds: float) -> str:
+    """Whole seconds; never below none, which two clocks could make of it."""
+    return format_duration(int(max(0.0, seconds)))
+
+
+def _clean(text: str) -> str:
+    """The first line of a text that a job wrote, without what would move a terminal's cursor."""
+    line = next(iter(text.splitlines()), "")
+    line = "".join(letter if letter.isprintable() else " " for letter in line).strip()
+    return line if len(line) <= MESSAGE_CHARACTERS_MAX else line[: MESSAGE_CHARACTERS_MAX - 1] + "…"

@@ -1,0 +1,105 @@
+"""`ringfence tasks`, `run`, `pause`, `resume`, `cancel`: the cron service from a terminal.
+
+All of them speak to the HTTP API alone, so they work from anywhere that reaches it.
+A refusal is told in the service's own words and ends with exit code 1.
+"""
+
+# ruff: noqa: PLC0415 each command imports what it needs, so that --help is quick
+import json as json_text
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import typer
+
+from server.cli.options import Config, settings_for
+
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--url", metavar="URL", help="The service, or one instance of it; without it the configured one."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print what the service answers, as JSON.")]
+TaskName = Annotated[str, typer.Argument(metavar="TASK", help="Its name, as `ringfence tasks` shows it.")]
+
+
+def tasks(
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh each second, until Ctrl-C.")] = False,
+    json: Json = False,
+    url: Url = None,
+    config: Config = None,
+) -> None:
+    """Show all tasks: who owns each, where it runs, how far it is, how it ended, when it is next.
+
+    In a terminal a table; elsewhere plain lines. With --watch an instance, or the whole
+    service, may end meanwhile: it says so and goes on.
+    """
+    from server.cli import task_screen
+
+    (task_screen.watch if watch else task_screen.show)(_url(url, config), as_json=json)
+
+
+def run(task: TaskName, json: Json = False, url: Url = None, config: Config = None) -> None:
+    """Run a task now, out of turn; its schedule stays as it is."""
+    answer = _post(_url(url, config), f"/tasks/{_in_path(task)}/run")
+    owner = answer["owner"]
+    _say(
+        answer,
+        json,
+        f"{task} is due now" + (f", and starts on {owner}." if owner else "; no node has it yet."),
+    )
+
+
+def pause(task: TaskName, json: Json = False, url: Url = None, config: Config = None) -> None:
+    """Let a task start no more runs; one that runs goes on."""
+    answer = _post(_url(url, config), f"/tasks/{_in_path(task)}/pause")
+    running = answer["running"]
+    rest = f"; run {running['runId']} on {running['node']} goes on." if running else "."
+    _say(answer, json, f"{task} is paused{rest}")
+
+
+def resume(task: TaskName, json: Json = False, url: Url = None, config: Config = None) -> None:
+    """Let a paused task run again, from its next time on."""
+    answer = _post(_url(url, config), f"/tasks/{_in_path(task)}/resume")
+    _say(answer, json, f"{task} is on again; its next time is {answer['nextRunAt']}.")
+
+
+def cancel(
+    run_id: Annotated[
+        int, typer.Argument(metavar="RUN_ID", help="The number beside the node that runs it.", min=1)
+    ],
+    json: Json = False,
+    url: Url = None,
+    config: Config = None,
+) -> None:
+    """Stop a run; its task starts again at its next time."""
+    answer = _post(_url(url, config), f"/runs/{run_id}/cancel")
+    _say(answer, json, f"Run {run_id} of {answer['task']} is being stopped on {answer['node']}.")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Makes these commands of `ringfence` itself."""
+    for command in (tasks, run, pause, resume, cancel):
+        app.command()(command)
+
+
+def _url(url: str | None, config: str | None) -> str:
+    if url is not None:
+        return url.rstrip("/")
+    from server.cli.readiness import address
+
+    return address(settings_for(config))
+
+
+def _post(url: str, path: str) -> dict[str, Any]:
+    from server.cli import api
+
+    return api.call(url, "POST", path).content
+
+
+def _say(answer: dict[str, Any], as_json: bool, words: str) -> None:
+    typer.echo(json_text.dumps(answer, ensure_ascii=False) if as_json else words)
+
+
+def _in_path(task: str) -> str:
+    return quote(task, safe="")
