@@ -18,7 +18,7 @@ from tornado.netutil import bind_sockets
 
 from server.errors import ConfigurationError
 from server.logs import configure_logs
-from server.settings import Settings
+from server.settings import INSTANCES_VARIABLE, Settings
 
 OPEN_FILES_WANTED = 65_536
 IDLE_SECONDS = 1.0
@@ -44,9 +44,12 @@ def prepare(settings: Settings, name: str) -> None:
 def siblings(settings: Settings) -> int:
     """How many instances were started together with this one, itself included.
 
-    supervisord starts all that are configured; one started by hand knows of no other.
+    supervisord says how many it starts, which `ringfence scale` changes; with a file of
+    its own it starts all that are configured. One started by hand knows of no other.
     """
-    return settings.cluster.instances if "SUPERVISOR_ENABLED" in os.environ else 1
+    if "SUPERVISOR_ENABLED" not in os.environ:
+        return 1
+    return int(os.environ.get(INSTANCES_VARIABLE, settings.cluster.instances))
 
 
 def raise_open_files_limit() -> int:

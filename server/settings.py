@@ -19,6 +19,8 @@ from server.shipped import shipped
 
 PREFIX = "RINGFENCE_"
 CONFIG_VARIABLE = "RINGFENCE_CONFIG"
+# How many instances run beside a node, as `ringfence up` and `scale` tell it. Two underscores: no setting.
+INSTANCES_VARIABLE = "RINGFENCE__INSTANCES"
 
 Seconds = Annotated[float, BeforeValidator(parse_duration)]
 SecondsOrNone = Annotated[float, BeforeValidator(lambda value: parse_duration(value, minimum=0))]

@@ -119,6 +119,23 @@ def restart(config: Config = None) -> None:
     run(settings_for(config), Screen())
 
 
+@app.command()
+def scale(
+    instances: Annotated[int, typer.Argument(metavar="N", min=1, max=500, help="How many shall run.")],
+    config: Config = None,
+) -> None:
+    """Change how many instances run here, while they serve: no request is lost.
+
+    More are started and waited for; fewer drain one after the other, the highest number
+    first, and the others take over their tasks. The next `up` starts with
+    cluster.instances of the configuration again.
+    """
+    from server.cli.scale import scale as run
+    from server.cli.screen import Screen
+
+    run(settings_for(config), instances, Screen())
+
+
 tasks.add_to(app)
 
 

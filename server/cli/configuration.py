@@ -11,11 +11,12 @@ import server
 from server.cli.processes import MARK
 from server.errors import ConfigurationError
 from server.postgres import socket_folder
-from server.settings import CONFIG_VARIABLE, Settings
+from server.settings import CONFIG_VARIABLE, INSTANCES_VARIABLE, Settings
 from server.shipped import shipped
 
 NODES = "fcgi-program:node"
 POSTGRES = "program:postgres"
+PLUGIN = "rpcinterface:ringfence"
 # After the drain a node still has to write down what it interrupted, and to leave.
 STOP_SECONDS_BEYOND_DRAIN = 10
 
@@ -52,6 +53,7 @@ def write(settings: Settings) -> Files:
     parser = configparser.RawConfigParser(comment_prefixes=(";",), inline_comment_prefixes=None)
     # As its documentation says to keep the case of keys; mypy sees a method there.
     parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.add_section(PLUGIN)
     parser.read_string(shipped("supervisord.conf").read_text(encoding="utf-8"))
     for section, options in _changes(settings, places).items():
         for key, value in options.items():
@@ -91,6 +93,7 @@ def _changes(settings: Settings, places: Files) -> dict[str, dict[str, str]]:
         "unix_http_server": {"file": _value(places.socket)},
         "supervisorctl": {"serverurl": f"unix://{_value(places.socket)}"},
         "supervisord": {key: value for key, value in supervisord.items() if value},
+        PLUGIN: {"supervisor.rpcinterface_factory": "server.cli.adoption:make_interface"},
         POSTGRES: {
             "command": _command(settings, "db", "foreground"),
             "directory": home,
@@ -100,6 +103,7 @@ def _changes(settings: Settings, places: Files) -> dict[str, dict[str, str]]:
             "command": _command(settings, "serve", "--node") + " %(process_num)d",
             "directory": home,
             "numprocs": str(settings.cluster.instances),
+            "environment": f"{INSTANCES_VARIABLE}={settings.cluster.instances}",
             "socket": f"tcp://{settings.http.host}:{settings.http.port}",
             "socket_backlog": str(settings.http.backlog),
             "stopwaitsecs": str(int(settings.cluster.drain_seconds) + STOP_SECONDS_BEYOND_DRAIN),

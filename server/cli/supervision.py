@@ -141,6 +141,18 @@ class Supervisor:
         with _answering():
             self._proxy.supervisor.startProcess(f"node:{name}", False)
 
+    def adopt(self) -> list[str]:
+        """Lets the instances follow supervisord's file as it is now (see adoption.py).
+
+        Answers those that it should have dropped and could not, since they run.
+        Raises SupervisorSilentError.
+        """
+        with _answering():
+            self._proxy.supervisor.reloadConfig()
+            kept = self._proxy.ringfence.adopt("node")
+        assert isinstance(kept, list)
+        return [str(name) for name in kept]
+
     def _shutdown(self) -> None:
         try:
             with _answering():

@@ -14,6 +14,7 @@ from server.cli import configuration, lock, main, ports
 from server.cli.commands import app
 from server.errors import ConfigurationError
 from server.postgres.socket_folder import SOCKET_PATH_BYTES_MAX, socket_folder
+from server.process import siblings
 from server.settings import Settings, load
 
 COMMANDS = (
@@ -22,6 +23,7 @@ COMMANDS = (
     ["migrate"],
     ["burst"],
     ["restart"],
+    ["scale"],
     ["tasks"],
     ["run"],
     ["pause"],
@@ -72,7 +74,7 @@ def test_help_lists_every_command_and_no_hidden_one(
 ) -> None:
     assert ringfence(monkeypatch, "--help") == 0
     shown = capsys.readouterr().out
-    for name in ("up", "serve", "tasks", "run", "cancel", "migrate", "burst", "db"):
+    for name in ("up", "serve", "scale", "tasks", "run", "cancel", "migrate", "burst", "db"):
         assert f" {name} " in shown
     assert ringfence(monkeypatch, "db", "--help") == 0
     assert "foreground" not in capsys.readouterr().out
@@ -190,6 +192,22 @@ def test_supervisords_file_has_the_settings_in_it(tmp_path: Path) -> None:
     assert str(tmp_path / "config.yaml") in nodes["command"]
     assert nodes["stdout_logfile"].startswith(f"{tmp_path}/var/log/node-")
     assert written["program:postgres"]["stopsignal"] == "INT"
+
+
+def test_a_node_is_told_how_many_start_with_it_and_one_started_by_hand_waits_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = settings(tmp_path, "cluster: {instances: 3}\ntasks: {}\n")
+    written = configparser.RawConfigParser()
+    written.read(configuration.write(chosen).configuration)
+    assert written["fcgi-program:node"]["environment"] == "RINGFENCE__INSTANCES=3"
+    monkeypatch.setenv("RINGFENCE__INSTANCES", "9")
+    monkeypatch.delenv("SUPERVISOR_ENABLED", raising=False)
+    assert siblings(chosen) == 1
+    monkeypatch.setenv("SUPERVISOR_ENABLED", "1")
+    assert siblings(chosen) == 9
+    monkeypatch.delenv("RINGFENCE__INSTANCES")
+    assert siblings(chosen) == 3, "a supervisord with a file of its own"
 
 
 def test_supervisord_runs_no_database_where_an_external_one_is_set(tmp_path: Path) -> None:
