@@ -11,7 +11,7 @@ from alembic import command, op
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from psycopg import conninfo
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import NullPool
 
 from server.postgres.schema import check_revision, current_revision, newest_revision
@@ -48,9 +48,10 @@ def begin_alone(connection: Connection) -> None:
     migration that waits for a table longer than the lock timeout gives up
     rather than queue everybody else behind it. A repeat changes nothing.
     """
-    connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
+    statements = load("server.postgres", "schema.sql")
+    connection.exec_driver_sql(statements["lock_migrations"], {"key": ADVISORY_LOCK})
     for name, value in (("lock_timeout", LOCK_TIMEOUT), ("statement_timeout", STATEMENT_TIMEOUT)):
-        connection.execute(text("select set_config(:name, :value, true)"), {"name": name, "value": value})
+        connection.exec_driver_sql(statements["limit_transaction"], {"name": name, "value": value})
 
 
 def upgrade(owner_url: str, application_url: str | None = None) -> list[str]:

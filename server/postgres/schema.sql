@@ -8,6 +8,14 @@ select to_regclass('public.alembic_version') is not null;
 select v.version_num
   from public.alembic_version as v;
 
+-- name: lock_migrations
+-- One migrator at a time, until its transaction ends.
+select pg_advisory_xact_lock(%(key)s);
+
+-- name: limit_transaction
+-- A setting of the server for this transaction alone.
+select set_config(%(name)s, %(value)s, true);
+
 -- name: grant_rights
 select grant_application_rights(%(role)s::text::regrole);
 
