@@ -86,7 +86,7 @@ class FrontDoor(HTTPServerConnectionDelegate):
 
     def head(self, reply: replies.Reply) -> bytes:
         """The head of an answer up to its length. What many answers share is made once a second."""
-        second = int(time.time())
+        second = int(time.time())  # noqa: TID251 the header Date
         if second != self._date_second:
             self._date_second = second
             self._heads.clear()
