@@ -16,7 +16,8 @@ Failures
                                  each request's deadline: what had taken effect is
                                  replayed, the rest takes effect now
     deadlock, another's id or    the same, CONFLICTS_MAX times
-    key at this very moment
+    key at this very moment, a
+    plan that a migration ended
     a row that somebody holds    sent again with SKIP LOCKED; only the requests on locked
                                  rows wait, at the end of the queue
     an id or key that somebody   the batch is halved until the one that waits for it is
@@ -49,6 +50,7 @@ from server.postgres.faults import (
     constraint_of,
     is_about_the_data,
     is_conflict,
+    is_stale_session,
     is_transient,
 )
 
@@ -127,7 +129,7 @@ class Batcher:
                 _doubt(batch)
                 raise
             except psycopg.Error as error:
-                conflicts += is_conflict(error)
+                conflicts += is_conflict(error) or is_stale_session(error)
                 if classify(error) is Fault.ROW_LOCKED and not skip_locked and isinstance(batch[0], Posting):
                     skip_locked = True
                 elif _may_be_repeated(error, conflicts):
@@ -244,7 +246,7 @@ class Batcher:
 
 def _may_be_repeated(error: psycopg.Error, conflicts: int) -> bool:
     """Whether the batch as it is may have its outcomes next time; conflicts: how many it had."""
-    if is_conflict(error):
+    if is_conflict(error) or is_stale_session(error):
         return conflicts <= CONFLICTS_MAX
     return is_transient(error) and classify(error) is not Fault.ROW_LOCKED
 

@@ -88,6 +88,15 @@ def is_conflict(error: psycopg.Error) -> bool:
     return constraint_of(error) in {ONE_ENTRY_PER_REQUEST, ONE_OUTCOME_PER_KEY}
 
 
+def is_stale_session(error: psycopg.Error) -> bool:
+    """Whether the session's prepared statements are out of date: nothing was done, and a new session helps.
+
+    A migration changed what a function returns ("cached plan must not change result
+    type"), or somebody discarded the statements.
+    """
+    return error.sqlstate in {"0A000", "26000"}
+
+
 def is_about_the_data(error: psycopg.Error) -> bool:
     """Whether one row of many can be the reason: a data exception or a broken constraint."""
     return (error.sqlstate or "")[:2] in {"22", "23"}

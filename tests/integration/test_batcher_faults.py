@@ -243,3 +243,30 @@ async def test_a_defect_of_ours_costs_its_batch_and_not_the_money_path(path):
         assert await answers([path.move(1, -1, Wish(key="\ud800"))]) == [UnexpectedError]
     assert len(errors_in(logs)) == 1
     assert await path.outcome(1, -1) == ("posted", 9999)
+
+
+# A migration while the node serves
+
+
+@pytest.mark.gen_test
+async def test_a_migration_that_changes_a_function_costs_a_new_session_and_no_answer(path, connection, owner):
+    (user_id,) = open_accounts(connection, [10])
+    before = await path.backend()
+    for n in range(6):  # until the statement is surely prepared
+        assert await path.outcome(user_id, -1) == ("posted", 9 - n)
+    with owner.transaction():
+        owner.execute("alter function withdraw(bigint, bigint, uuid) rename to withdraw_before")
+        owner.execute(
+            """
+            create function withdraw(user_id bigint, amount bigint, request_id uuid)
+            returns table (balance integer, entry_id integer)
+            language sql security definer set search_path = public
+            as $$ select m.balance::integer, m.entry_id::integer from move_money(user_id, -amount, request_id) as m $$
+            """
+        )
+        owner.execute("grant execute on function withdraw(bigint, bigint, uuid) to ringfence")
+    with capture_logs() as logs:
+        # "cached plan must not change result type" is what the old session says.
+        assert await path.outcome(user_id, -1) == ("posted", 3)
+    assert errors_in(logs) == [], errors_in(logs)
+    assert await path.backend() != before
