@@ -4,11 +4,12 @@ import asyncio
 from uuid import uuid4
 
 import pytest
-from http_service import Service, frozen_backend, until
+from http_service import Service, frozen_backend, is_untouched, read_answer, until
 from raw_http import post, read_raw
 from two_ways import GOOD, OPENING, USER, counts
 
 from server.money.amounts import Movement
+from server.web import lean
 
 
 @pytest.mark.gen_test(timeout=60)
@@ -77,3 +78,51 @@ async def send_withdrawal(
     reader, writer = await node.connect()
     writer.write(post(b'{"userId":1,"amount":1,"requestId":"%s"}' % request_id.encode()))
     return reader, writer
+
+
+# Clients that are too slow
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(lean, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(lean, "IDLE_SECONDS_MAX", 0.3)
+    monkeypatch.setattr(lean, "BODY_SECONDS_MAX", 0.3)
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize(
+    "sent", [b"", b"POST /withdraw HTTP/1.1\r\nHost: x\r\nContent-"], ids=["nothing", "half a head"]
+)
+async def test_a_connection_whose_head_does_not_come_in_time_is_closed(impatient, service, sent):
+    reader, writer = await service.connect()
+    writer.write(sent)
+    assert await asyncio.wait_for(reader.read(), 20) == b""
+    writer.close()
+
+
+@pytest.mark.gen_test
+@pytest.mark.parametrize("path", ["/withdraw", "/withdrawals"])
+async def test_a_body_that_does_not_come_in_time_ends_its_connection_and_moves_nothing(
+    impatient, service, path
+):
+    reader, writer = await service.connect()
+    writer.write(post(b'{"userId":1,"amount":2}', path=path)[:-1])
+    assert await asyncio.wait_for(reader.read(), 20) == b""
+    writer.close()
+    assert await is_untouched(service)
+
+
+@pytest.mark.gen_test
+async def test_who_waits_for_an_answer_is_not_too_slow(impatient, service):
+    await service.call("POST", "/withdraw", {"userId": 1, "amount": 1})
+    reader, writer = await service.connect()
+    with frozen_backend(service):
+        writer.write(post(b'{"userId":1,"amount":2}'))
+        await until(lambda: service.batcher.under_way)
+        # Somebody who sends nothing comes later and is sent away before.
+        idle, other = await service.connect()
+        assert await asyncio.wait_for(idle.read(), 20) == b""
+        other.close()
+    assert (await read_answer(reader)).status == 200
+    writer.close()
