@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ def test_tasks_shows_plain_lines_where_nobody_watches(running: Service) -> None:
     heading, waiting, working = done.stdout.splitlines()
     run = task(running, "working")["running"]
     assert heading.split()[:2] == ["name", "owner"]
-    assert waiting.startswith("waiting") and " in 59m " in waiting
+    assert re.match(r"waiting .* in (1h|59m|58m) ", waiting), waiting
     assert working.startswith("working") and f"{run['node']} #{run['runId']}" in working
     assert "\x1b" not in done.stdout
 
