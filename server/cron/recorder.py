@@ -37,9 +37,12 @@ class Recorder:
 
     async def write_progress(self, tenure: Tenure) -> frozenset[int]:
         """Writes what was noted, in one statement; returns the runs that are not ours any more."""
-        if not self._progress:
-            return frozenset()
         reports, self._progress = self._progress, {}
+        return await self._report(tenure, reports)
+
+    async def _report(self, tenure: Tenure, reports: dict[int, dict[str, Any]]) -> frozenset[int]:
+        if not reports:
+            return frozenset()
         try:
             row = await self._database.row(
                 STATEMENTS["report_progress"],
@@ -58,7 +61,10 @@ class Recorder:
         self, tenure: Tenure, run_id: int, outcome: Outcome, retry_after_seconds: float | None = None
     ) -> str:
         """Records an ending; returns recorded, already or lost."""
-        self._progress.pop(run_id, None)
+        last = self._progress.pop(run_id, None)
+        if last is not None:
+            # Or a run that reached its end would be kept with the report of a second before.
+            await self._report(tenure, {run_id: last})
         params = {
             "run_id": run_id,
             "incarnation": tenure.incarnation,
