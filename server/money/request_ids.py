@@ -16,7 +16,7 @@ Not promised
     Threads: one maker belongs to one event loop.
 """
 
-import secrets
+import os
 import time
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
@@ -25,7 +25,8 @@ from server.money.amounts import Movement
 
 _COUNTER_MAX = 0xFFF
 _COUNTER_SEED_BITS = 11  # the counter's upper bit starts at 0, which leaves room to count
-_VERSION_7 = 0x7 << 76
+_LOWER_48_BITS = 0xFFFF_FFFF_FFFF
+_POOL_BYTES = 4096  # a multiple of 8
 _VERSION_8 = 0x8 << 76
 _VERSION_AND_VARIANT = 0xF << 76 | 0b11 << 62
 _VARIANT_RFC_9562 = 0b10 << 62
@@ -41,11 +42,14 @@ class RequestIds:
     def __init__(
         self,
         unix_ms: Callable[[], int] = _unix_ms,
-        random_bits: Callable[[int], int] = secrets.randbits,
+        random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._unix_ms = unix_ms
-        self._random_bits = random_bits
+        self._random_bytes = random_bytes
+        self._pool = b""
+        self._pool_place = 0
         self._last_ms = -1
+        self._time = ""  # the part of the text that the millisecond makes up
         self._counter = 0
 
     def make(self) -> str:
@@ -58,13 +62,22 @@ class RequestIds:
         else:
             # More than the counter holds in one millisecond: borrow from the next.
             self._start(self._last_ms + 1)
-        return _canonical(
-            self._last_ms << 80 | _VERSION_7 | self._counter << 64 | _VARIANT_RFC_9562 | self._random_bits(62)
-        )
+        # 7 is the version; 10 in binary, before 62 random bits, the variant.
+        random = self._random_bits(62)
+        return f"{self._time}-7{self._counter:03x}-{0x8000 | random >> 48:04x}-{random & _LOWER_48_BITS:012x}"
 
     def _start(self, ms: int) -> None:
-        self._last_ms = ms
+        text = f"{ms:012x}"
+        self._last_ms, self._time = ms, f"{text[:8]}-{text[8:]}"
         self._counter = self._random_bits(_COUNTER_SEED_BITS)
+
+    def _random_bits(self, count: int) -> int:
+        # The kernel is asked for many at once: one call for each id would cost as much as the rest.
+        if self._pool_place == len(self._pool):
+            self._pool, self._pool_place = self._random_bytes(_POOL_BYTES), 0
+        taken = self._pool[self._pool_place : self._pool_place + 8]
+        self._pool_place += 8
+        return int.from_bytes(taken, "big") >> (64 - count)
 
 
 def derived_id(client: str, key: str, place: str) -> str:

@@ -67,7 +67,8 @@ def of_movements(movements: Sequence[Movement], posted: Sequence[Posted], key: s
     if posted[0].outcome == "key_reused":
         return of_movement(movements[0], posted[0], key)
     replayed = _IS_REPLAYED if key is not None and all(one.replayed for one in posted) else _NOTHING
-    results = [_listed(movement, one) for movement, one in zip(movements, posted, strict=True)]
+    refusals: dict[object, dict[str, Any]] = {}
+    results = [_listed(movement, one, refusals) for movement, one in zip(movements, posted, strict=True)]
     return Reply(200, JSON, replayed, _encode({"results": results}))
 
 
@@ -78,10 +79,19 @@ def of_opening(opened: Opened) -> Reply:
     return Reply(201, JSON, {"Location": location, **replayed}, _encode(opened.account))
 
 
-def _listed(movement: Movement, posted: Posted) -> _ListedReceipt | dict[str, Any]:
-    found = meaning(movement, posted, None)
-    if isinstance(found, Receipt):
-        return _ListedReceipt(
-            200, found.user_id, found.amount, found.balance, found.entry_id, found.request_id
-        )
-    return {**problem.members(found), "requestId": posted.request_id}
+def _listed(
+    movement: Movement, posted: Posted, refusals: dict[object, dict[str, Any]]
+) -> _ListedReceipt | dict[str, Any]:
+    """refusals: what was said before in this list, since thousands may be refused in the same words."""
+    words = (movement.user_id, movement.amount, posted.outcome, posted.balance)
+    said = refusals.get(words)
+    if said is None:
+        found = meaning(movement, posted, None)
+        if isinstance(found, Receipt):
+            return _ListedReceipt(
+                200, found.user_id, found.amount, found.balance, found.entry_id, found.request_id
+            )
+        said = problem.members(found)
+        if posted.outcome != "request_id_reused":  # the only one whose words name the id
+            refusals[words] = said
+    return {**said, "requestId": posted.request_id}
