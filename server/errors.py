@@ -181,6 +181,14 @@ class UserNotFoundError(RequestError):
         return {"userId": self.user_id}
 
 
+class NotYetOpenedError(UserNotFoundError):
+    """The account was opened later than the moment that was asked for."""
+
+    def __init__(self, user_id: int, moment: str) -> None:
+        RequestError.__init__(self, f"User {user_id} was opened later than {moment}.")
+        self.user_id = user_id
+
+
 class TaskNotFoundError(RequestError):
     """There is no task of this name."""
 

@@ -25,6 +25,7 @@ from server.errors import (
     IdempotencyConflictError,
     IdempotencyKeyReusedError,
     MovementNotFoundError,
+    NotYetOpenedError,
     OutcomeUnknownError,
     UserNotFoundError,
 )
@@ -155,14 +156,14 @@ class Bank:
     async def balance_at(self, user_id: int, moment: datetime) -> PastBalance | None:
         """The balance at a moment; None for a moment in the future of the database's clock.
 
-        Raises UserNotFoundError, for an account that was opened later as well;
-        DatabaseUnavailableError.
+        Raises UserNotFoundError, or NotYetOpenedError; DatabaseUnavailableError.
         """
         (row,) = await self._ask("balance_at", {"user_id": user_id, "moment": moment})
         if row.is_future:
             return None
         if row.balance is None:
-            raise UserNotFoundError(user_id)
+            await self.account(user_id)
+            raise NotYetOpenedError(user_id, row.moment)
         return PastBalance(user_id, row.balance, row.moment)
 
     async def entries(self, user_id: int, before: int | None, limit: int) -> EntryPage:

@@ -64,6 +64,7 @@ async def test_before_an_account_was_opened_it_is_not_found(service):
     ):
         answer = await at(service, user_id, text)
         assert answer.is_problem(404, "user_not_found"), text
+        assert "was opened later" in answer.json["detail"]
         assert answer.json["userId"] == user_id
 
 

@@ -24,6 +24,7 @@ SAMPLES = [
     errors.RouteNotFoundError("There is nothing at /x."),
     errors.MethodNotAllowedError("DELETE", ["GET", "HEAD"]),
     errors.UserNotFoundError(7),
+    errors.NotYetOpenedError(7, "2026-01-01T00:00:00.000000Z"),
     errors.TaskNotFoundError("x"),
     errors.RunNotFoundError("x"),
     errors.MovementNotFoundError("x"),
