@@ -278,6 +278,7 @@ class Node:
             http, self._door.close_idle, 0.2 if in_hurry else HTTP_DRAIN_SECONDS_MAX
         )
         batches.cancel()
+        await asyncio.wait({batches})
         await self._poster.reset()
         await self._database.close()
         log.info("stopped", node=self.name)

@@ -57,6 +57,7 @@ from server.postgres.faults import (
 CONFLICTS_MAX = 5
 EXPIRY_SECONDS = 0.25  # how often a stuck batch looks for requests that are out of time
 BACK_OFF_SECONDS_MAX = 0.5
+CANCEL_SECONDS_MAX = 1.0  # a server that went silent does not hear of it
 
 Result = TypeVar("Result")
 log = structlog.get_logger(__name__)
@@ -152,7 +153,10 @@ class Batcher:
                     self._expire(monotonic())
             return call.result()
         finally:
-            call.cancel()
+            if not call.done():
+                # Only when this batcher is cancelled. Or it might leave a connection behind.
+                call.cancel()
+                await asyncio.wait({call}, timeout=CANCEL_SECONDS_MAX)
 
     async def _call(self, batch: list[Request], *, skip_locked: bool) -> list[list[Posted]]:
         seconds = max(request.deadline for request in batch) - monotonic()

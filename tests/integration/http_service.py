@@ -93,6 +93,7 @@ class Service:
         self.server.stop()
         await self.server.close_all_connections()
         self.batches.cancel()
+        await asyncio.wait({self.batches})
         await self.poster.reset()
         await self.database.close()
 

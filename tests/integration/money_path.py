@@ -82,6 +82,7 @@ class MoneyPath:
 
     async def stop(self) -> None:
         self.running.cancel()
+        await asyncio.wait({self.running})
         await self.poster.reset()
 
     def move(
