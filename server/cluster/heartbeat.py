@@ -102,7 +102,10 @@ class Heartbeat(threading.Thread):
         self._pace = pace
         self._holder = holder
         self._soft_stop = SoftStop(lease, holder.at_risk)
-        self._watch = Watch(pace.ttl_seconds, pace.margin_seconds)
+        # One failed attempt between two readings does no harm; its connection is lost anyway.
+        self._watch = Watch(
+            pace.ttl_seconds, pace.margin_seconds, pace.heartbeat_seconds + ATTEMPT_SECONDS_MAX
+        )
         self._connection: TimedConnection | None = None
         self._connections_made = 0
         self._stopped = threading.Event()
@@ -142,6 +145,7 @@ class Heartbeat(threading.Thread):
         connection = self._connect()
         sent_at = boot_time()
         row = connection.execute(STATEMENTS["heartbeat"], self._member).fetchone()
+        heard_at = boot_time()
         assert row is not None, "heartbeat() returns one row"
         if not row.renewed:
             log.error("heartbeat refused: the lease is over", **self._member)
@@ -152,7 +156,7 @@ class Heartbeat(threading.Thread):
         beat = Beat(sent_at, row.membership, frozenset(row.runs), frozenset(row.cancels))
         self._holder.renewed(lease, beat)
         self._watch.observe(
-            Reading(sent_at, row.clock, (self._connections_made, row.server_started, row.timeline))
+            Reading(sent_at, heard_at, row.clock, (self._connections_made, row.server_started, row.timeline))
         )
         self._bury_the_dead(connection, expired=row.expired)
         return True
@@ -163,7 +167,8 @@ class Heartbeat(threading.Thread):
                 if is_proven_dead(peer.lock):
                     self._declare_dead(connection, peer)
         if expired and self._watch.is_complete:
-            swept = connection.execute(STATEMENTS["sweep"]).fetchone()
+            clock_max = self._watch.clock_max(boot_time())
+            swept = connection.execute(STATEMENTS["sweep"], {"clock_max": clock_max}).fetchone()
             if swept is not None and swept.dead_nodes:
                 log.warning("leases passed", nodes=swept.dead_nodes, runs=swept.lost_runs)
 

@@ -17,7 +17,7 @@ import structlog
 from psycopg.rows import namedtuple_row
 
 from server import __version__
-from server.cluster.heartbeat import STATEMENTS, Beat, Pace, Peer
+from server.cluster.heartbeat import ATTEMPT_SECONDS_MAX, STATEMENTS, Beat, Pace, Peer
 from server.cluster.lease import Lease, boot_time
 from server.cluster.lifelock import LifeLock, LockIdentity, boot_id, clear_stale, is_proven_dead
 from server.cluster.tenure import Tenure, TenureEvents
@@ -126,7 +126,7 @@ class Membership:
         self, connection: TimedAsyncConnection, registration: dict[str, Any]
     ) -> tuple[int, Lease]:
         """Registers, if need be after the earlier holder of the name is proven dead or has expired."""
-        watch = Watch(self._pace.ttl_seconds, self._pace.margin_seconds)
+        watch = Watch(self._pace.ttl_seconds, self._pace.margin_seconds, RETRY_SECONDS + ATTEMPT_SECONDS_MAX)
         seen: tuple[int, datetime] | None = None
         while True:
             sent_at = boot_time()
@@ -152,11 +152,12 @@ class Membership:
                     f"the name {self.name} is in use: process {row.holder_pid} on {row.holder_host} "
                     f"renews its lease. Give this instance another name, or stop that one."
                 )
+            asked_at = boot_time()
             clock = await (await connection.execute(STATEMENTS["clock"])).fetchone()
             assert clock is not None, "cluster_clock() returns one row"
-            watch.observe(Reading(sent_at, clock.clock, (clock.server_started, clock.timeline)))
+            watch.observe(Reading(asked_at, boot_time(), clock.clock, (clock.server_started, clock.timeline)))
             if watch.is_complete and row.holder_lease.total_seconds() < 0:
-                await connection.execute(STATEMENTS["sweep"])
+                await connection.execute(STATEMENTS["sweep"], {"clock_max": watch.clock_max(boot_time())})
                 continue
             await asyncio.sleep(RETRY_SECONDS)
 

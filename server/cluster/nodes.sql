@@ -13,7 +13,7 @@ select *
 
 -- name: sweep
 select *
-  from sweep();
+  from sweep(%(clock_max)s);
 
 -- name: declare_dead
 select declare_dead(%(name)s, %(incarnation)s, %(reason)s) as runs;

@@ -234,6 +234,14 @@ def test_a_sweep_ends_only_nodes_whose_lease_has_passed_and_their_runs_are_due_a
     assert busy.task("backup") == ("lost", lost, True, 1)
 
 
+def test_a_sweep_ends_nobody_when_the_clock_is_ahead_of_what_its_caller_watched(busy):
+    run, _ = busy.start("backup", "node-1")
+    busy.expire("node-1")
+    assert busy.one("select * from sweep(clock_timestamp() - interval '1 ms')") == ([], [])
+    assert busy.run(run)[0] == "running"
+    assert busy.one("select * from sweep(clock_timestamp() + interval '1 s')") == (["node-1"], [run])
+
+
 def test_a_lost_run_has_a_successor_that_names_it(busy):
     lost, _ = busy.start("backup", "node-1")
     busy.expire("node-1")
