@@ -230,7 +230,7 @@ class Node:
 
     async def _replace_guardian(self) -> None:
         """All jobs die with their guardian; when that is certain, another one takes its place."""
-        if self._tenure is not None and self._runner is not None and not self._tenure.is_over:
+        if self._tenure is not None and self._runner is not None:
             await self._tenure.replace_guardian()
             self._runner.abandon_all("its guardian died, and with it every process of the run")
 

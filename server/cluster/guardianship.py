@@ -93,6 +93,13 @@ class Guardianship:
         """Kills the jobs of all runs."""
         self._send({"do": "kill_all"})
 
+    def end_at_once(self) -> None:
+        """Kills the guardian, and through the kernel its jobs; for one that does not obey.
+
+        Its socket then tells the event loop, which reaps what is left and starts another.
+        """
+        self.process.kill()
+
     def receive(self, told: Told) -> None:
         """Passes every waiting message to `told`; GuardianGoneError at the end of them."""
         while True:

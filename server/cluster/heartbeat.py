@@ -12,6 +12,7 @@ Failures
     refused               the lease is over: every run is stopped at once
     nothing until the     runs are stopped by a thread that waits for nothing else
     soft stop             (softstop.py); the node lives on
+    nor the guardian      the same thread kills it, and with it its jobs
 """
 
 import random
@@ -69,6 +70,9 @@ class Holder(Protocol):
     def at_risk(self) -> None:
         """The soft stop has come without a renewal; stop every run now."""
 
+    def guardian_overdue(self) -> None:
+        """The guardian's deadline has passed too; see that nothing runs."""
+
     def peers(self) -> tuple[Peer, ...]:
         """Whose death to look for."""
 
@@ -101,7 +105,7 @@ class Heartbeat(threading.Thread):
         self._member = {"name": name, "incarnation": incarnation}
         self._pace = pace
         self._holder = holder
-        self._soft_stop = SoftStop(lease, holder.at_risk)
+        self._soft_stop = SoftStop(lease, holder)
         # One failed attempt between two readings does no harm; its connection is lost anyway.
         self._watch = Watch(
             pace.ttl_seconds, pace.margin_seconds, pace.heartbeat_seconds + ATTEMPT_SECONDS_MAX
@@ -113,6 +117,7 @@ class Heartbeat(threading.Thread):
     def stop(self) -> None:
         """Ends the thread after the attempt that is under way; does not wait."""
         self._stopped.set()
+        self._soft_stop.stop()
 
     def run(self) -> None:
         self._soft_stop.start()
@@ -137,7 +142,7 @@ class Heartbeat(threading.Thread):
                 silent_since, back_off = None, 0.05
                 pause = max(0.0, self._pace.heartbeat_seconds - (boot_time() - began))
             self._stopped.wait(pause)
-        self._soft_stop.stop()
+        # After a refusal the soft stop goes on: a frozen guardian may still hold runs.
         self._disconnect()
 
     def _beat(self) -> bool:

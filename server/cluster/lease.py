@@ -7,6 +7,10 @@ always lies before the database's, whatever the two clocks show.
     sent ----------------- soft stop ---- hard stop ------------ sent + ttl <= lease_expires_at
                            ttl-margin-1s  ttl-margin
 
+The guardian enforces the hard stop. A quarter of the margin later the node, if it
+lives and still holds a run, takes its guardian for frozen and kills it: of the two
+one gets to execute.
+
 Pure: the clock is an argument. Every moment is CLOCK_BOOTTIME, in seconds.
 """
 
@@ -38,6 +42,11 @@ class Lease:
     def soft_stop_at(self) -> float:
         """When the node stops its runs by itself."""
         return self.hard_stop_at - SOFT_STOP_SECONDS
+
+    @property
+    def guardian_overdue_at(self) -> float:
+        """When the node, if it still holds a run, takes its guardian for frozen and kills it."""
+        return self.hard_stop_at + self.margin_seconds / 4
 
     def allows_start(self, now: float) -> bool:
         """Whether a new run may begin at `now`."""

@@ -138,6 +138,13 @@ class Tenure:
         self._kill_all()
         self._loop.call_soon_threadsafe(self._events.at_risk)
 
+    def guardian_overdue(self) -> None:
+        with self._guard:
+            holding = self._holds > 0
+        if holding:
+            log.error("the guardian let its deadline pass and is killed with its jobs", node=self.name)
+            self.guardian.end_at_once()
+
     def peers(self) -> tuple[Peer, ...]:
         return self._peers
 
@@ -176,6 +183,8 @@ class Tenure:
         old = self.guardian
         self._loop.remove_reader(old.socket)
         await asyncio.to_thread(old.end, 0.2)
+        if self.is_over:
+            return  # nothing is started under this tenure any more
         with self._guard:
             # Those who held runs let go of them one by one; nothing is armed before that.
             self.guardian = Guardianship(self.lock.fd)
@@ -188,7 +197,8 @@ class Tenure:
         self.is_over = True
         if self._heartbeat is not None:
             self._heartbeat.stop()
-        self._loop.remove_reader(self.guardian.socket)
+        if self.guardian.socket.fileno() >= 0:  # not if the guardian was ended before
+            self._loop.remove_reader(self.guardian.socket)
         await asyncio.to_thread(self.guardian.end, patience_seconds)
         if self._heartbeat is not None:
             await asyncio.to_thread(self._heartbeat.join, 5.0)

@@ -1,5 +1,6 @@
 """The guardian: real processes, real signals."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -16,7 +17,10 @@ import pytest
 
 from server.cluster.guardian import boot_time
 from server.cluster.guardianship import Guardianship
+from server.cluster.heartbeat import Pace
+from server.cluster.lease import Lease
 from server.cluster.lifelock import LifeLock, LockIdentity, is_proven_dead
+from server.cluster.tenure import Tenure, TenureEvents
 
 NODE = """
 import json, os, sys
@@ -164,6 +168,35 @@ def test_a_frozen_guardian_can_still_be_killed_and_its_jobs_with_it(fake_node):
     os.kill(node.guardian, signal.SIGSTOP)
     os.kill(node.guardian, signal.SIGKILL)
     wait_until(lambda: is_gone(node.jobs[0]), 5)
+
+
+def test_a_node_without_a_database_kills_its_frozen_guardian_before_the_lease_ends(tmp_path):
+    """Neither a heartbeat that asks for it nor the guardian's own deadline could end the job."""
+
+    async def let_the_lease_pass() -> float:
+        lock = LifeLock(tmp_path / "locks", "node-1")
+        job: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        gone = asyncio.Event()
+
+        def told(message: dict[str, object]) -> None:
+            if message["is"] == "started":
+                job.set_result(int(str(message["pid"])))
+
+        tenure = Tenure("node-1", lock, TenureEvents(print, print, print, told, gone.set))
+        lease = Lease(boot_time(), ttl_seconds=6, margin_seconds=2)
+        tenure.begin(1, lease, "postgresql://nobody@127.0.0.1:1/nothing", Pace(1, 6, 2, proof_of_death=False))
+        assert await tenure.hold()
+        with Path(os.devnull).open("r+b") as null:
+            tenure.guardian.start(1, [sys.executable, "-c", SLEEPER], (null.fileno(), null.fileno()))
+        pid = await job
+        os.kill(tenure.guardian.pid, signal.SIGSTOP)
+        await asyncio.wait_for(gone.wait(), 10)
+        await asyncio.to_thread(wait_until, lambda: is_gone(pid), 5)
+        left_seconds = lease.sent_at + lease.ttl_seconds - boot_time()
+        await tenure.end()
+        return left_seconds
+
+    assert asyncio.run(let_the_lease_pass()) > 0
 
 
 def test_node_and_guardian_killed_together_leave_no_job(fake_node):

@@ -13,6 +13,11 @@ def test_the_hard_stop_lies_the_margin_before_the_end_and_the_soft_stop_before_t
     assert lease.soft_stop_at < lease.hard_stop_at < sent + ttl
 
 
+def test_a_frozen_guardian_is_given_less_than_the_margin():
+    lease = Lease(sent_at=100, ttl_seconds=15, margin_seconds=2)
+    assert lease.hard_stop_at < lease.guardian_overdue_at < 100 + 15
+
+
 def test_nothing_starts_from_the_soft_stop_on():
     lease = Lease(sent_at=100, ttl_seconds=15, margin_seconds=2)
     assert lease.allows_start(111.9)
