@@ -21,12 +21,13 @@ VENV_STATE := $(shell \
     && $(BIN)/python -c '' 2>/dev/null && echo usable)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check burst chaos bench clean venv
+.PHONY: help install run test check verify burst chaos bench clean venv
 
 help:
 	@echo 'make run       install what is needed and run everything here, until Ctrl-C'
 	@echo 'make test      install what tests need and run all of them'
 	@echo 'make check     ruff, mypy and import-linter'
+	@echo 'make verify    the model of the lease protocol, with spin (DEPTH=3 or 4: longer)'
 	@echo 'make burst     10,000 withdrawals at one moment, against the running service'
 	@echo 'make chaos     bursts while things die, ten times each (ROUNDS=10)'
 	@echo 'make bench     Ringfence beside other servers, an hour (ARGS=--quick: minutes)'
@@ -48,6 +49,10 @@ check: $(INSTALLED_CHECK)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Needs no virtual environment: spin, gcc and the standard library.
+verify:
+	@$(PYTHON) spec/verify.py $(if $(DEPTH),--depth $(DEPTH)) $(ARGS)
 
 burst: $(INSTALLED)
 	@$(BIN)/ringfence burst $(ARGS)
