@@ -121,23 +121,28 @@ def run_apart(search: Search) -> Finding:
         return run(search, Path(folder))
 
 
+def report(finding: Finding) -> Finding:
+    """Prints one line of the table."""
+    search = finding.search
+    found = finding.broken or finding.unfinished or "nothing"
+    verdict = "as expected" if finding.fault is None else f"NOT AS EXPECTED: {finding.fault}"
+    print(
+        f"{search.name:<18}{search.what:<43}{search.faults_max:>6}"
+        f"{finding.states:>12,}{finding.seconds:>7.1f}  {found}, {verdict}",
+        flush=True,
+    )
+    return finding
+
+
 def verify(depth: int, cores: int) -> int:
     """Runs everything and prints a table; the exit code."""
     searches = [search for search in WHOLE if search.faults_max <= depth] + WITHOUT
+    print(f"{'search':<18}{'what is searched, or taken out':<43}{'faults':>6}{'states':>12}{'s':>7}  found")
     # A deep search may take all the memory that there is.
     with ThreadPoolExecutor(1 if depth > DEPTH_DEFAULT else cores) as pool:
         # The longest stand first and last, and are begun first.
         begun = {search.name: pool.submit(run_apart, search) for search in (searches[0], *searches[:0:-1])}
-        findings = [begun[search.name].result() for search in searches]
-    print(f"{'search':<18}{'what is searched, or taken out':<40}{'faults':>6}{'states':>12}{'s':>7}  found")
-    for finding in findings:
-        search = finding.search
-        found = finding.broken or ("nothing" if not finding.unfinished else finding.unfinished)
-        verdict = "as expected" if finding.fault is None else f"NOT AS EXPECTED: {finding.fault}"
-        print(
-            f"{search.name:<18}{search.what:<40}{search.faults_max:>6}"
-            f"{finding.states:>12,}{finding.seconds:>7.1f}  {found}, {verdict}"
-        )
+        findings = [report(begun[search.name].result()) for search in searches]
     print("\nhow often the first search reached")
     for place, times in findings[0].reached.items():
         print(f"{times:>12,}  {place}")

@@ -23,12 +23,17 @@ inline forget_watch(n) { watched[n] = UNSEEN; deviation[n] = STEADY; seen[n] = 0
 
 /* A tick without a reading: what the clock did meanwhile, nobody saw. A sweep() that
  * was decided on before comes late, and the clock is ahead by as much. */
+#ifdef SMALL_STEPS
+#define LATE_MAX 3
+#else
+#define LATE_MAX (2 * STEP_LARGE)   /* no steps back make up for more */
+#endif
 #ifdef WATCH_OVER_GAPS
 inline miss_reading(n) { skip }
 #else
 inline miss_reading(n) {
 	if
-	:: sweeping[n] != NO_SWEEP && watched[n] == TTL && deviation[n] < STEADY + 2 * STEP_LARGE ->
+	:: sweeping[n] != NO_SWEEP && watched[n] == TTL && deviation[n] < STEADY + LATE_MAX ->
 		sweeping[n] = LATE_SWEEP; deviation[n]++
 	:: else -> forget_watch(n)
 	fi
