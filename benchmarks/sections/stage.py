@@ -24,7 +24,6 @@ class Sizes:
     requests: int = 10_000
     connections: int = 1_000
     connections_max: int = 10_000
-    warm_up: int = 2_000
     accounts: int = 100_000
     sustained_seconds: float = 60.0
     idle_seconds: float = 20.0
@@ -41,7 +40,6 @@ QUICK = Sizes(
     requests=2_000,
     connections=200,
     connections_max=2_000,
-    warm_up=200,
     accounts=2_000,
     sustained_seconds=3.0,
     idle_seconds=3.0,
@@ -107,8 +105,9 @@ class Stage:
         return Checked(burst, self._wrong(contestant, burst, (user_id, opening), shape))
 
     def warm_up(self, contestant: Contestant, address: Address) -> None:
-        """Opens connections to the database, and lets just-in-time compilers work."""
-        self.burst(contestant, address, h2load.Shape(self.sizes.warm_up, min(100, self.sizes.warm_up)))
+        """A burst that nobody counts: it opens connections to the database, lets just-in-time
+        compilers work, and gives every process the memory that a thousand connections take."""
+        self.burst(contestant, address, self.shape(self.sizes.connections))
 
     def shape(self, connections: int) -> h2load.Shape:
         """The burst of this run's size over so many connections."""
