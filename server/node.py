@@ -32,6 +32,7 @@ from server.postgres.preparation import prepare_schema
 from server.postgres.urls import application_url
 from server.settings import Settings
 from server.web.application import Services, make_front_door
+from server.web.feed import Feed
 from server.web.server import make_http_server
 
 CHANNELS = ("node_events", "task_events", "task_wakeups")
@@ -64,6 +65,7 @@ class Node:
         self._listener = Listener(
             url, f"ringfence {self.name}", CHANNELS, self._notified, self._membership.refresh
         )
+        self._feed = Feed(self._database)
         self._tenure: Tenure | None = None
         self._runner: Runner | None = None
         self._tenure_lost = asyncio.Event()
@@ -80,10 +82,10 @@ class Node:
         loop.add_signal_handler(signal.SIGINT, self._on_sigint)
         http = self._serve_http()
         await self._database.open()
-        batches = asyncio.create_task(self._batcher.run())
+        serving = {asyncio.create_task(self._batcher.run()), asyncio.create_task(self._feed.run())}
         cluster = asyncio.create_task(self._take_part())
         await self._stop_asked.wait()
-        await self._stop(http, cluster, batches)
+        await self._stop(http, cluster, serving)
         if isinstance(self._failure, NameInUseError):
             await asyncio.sleep(NAME_IN_USE_PAUSE_SECONDS)
         return 0 if self._failure is None else 1
@@ -106,6 +108,7 @@ class Node:
             database=self._database,
             bank=Bank(self._database, self._batcher, self.settings.money.deadline_seconds),
             batcher=self._batcher,
+            feed=self._feed,
             readiness=self._not_ready_because,
         )
         self._door = make_front_door(services)
@@ -211,6 +214,7 @@ class Node:
         self._scheduler.wake()
 
     def _notified(self, channel: str, payload: str) -> None:
+        self._feed.wake()
         if channel == "node_events":
             self._membership.refresh_soon()
         else:
@@ -261,12 +265,13 @@ class Node:
             log.warning("leaving could not be told; the lease will pass", error=str(error))
 
     async def _stop(
-        self, http: HTTPServer, cluster: "asyncio.Task[None]", batches: "asyncio.Task[None]"
+        self, http: HTTPServer, cluster: "asyncio.Task[None]", serving: "set[asyncio.Task[None]]"
     ) -> None:
         log.info("stopping", node=self.name, fast=self._hurry.is_set())
         http.stop()
         # Connections that are open are served on, and each told to close.
         http.conn_params.no_keep_alive = True
+        self._feed.close()
         await cluster
         in_hurry = self._hurry.is_set()
         with contextlib.suppress(TimeoutError):
@@ -277,8 +282,9 @@ class Node:
         await process.drain_connections(
             http, self._door.close_idle, 0.2 if in_hurry else HTTP_DRAIN_SECONDS_MAX
         )
-        batches.cancel()
-        await asyncio.wait({batches})
+        for task in serving:
+            task.cancel()
+        await asyncio.wait(serving)
         await self._poster.reset()
         await self._database.close()
         log.info("stopped", node=self.name)

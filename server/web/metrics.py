@@ -8,6 +8,7 @@ from prometheus_client.registry import Collector
 
 from server.money.batcher import Batcher
 from server.postgres.connections import Database
+from server.web.feed import Feed
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -87,4 +88,16 @@ class BatcherCollector(Collector):
             "ringfence_money_oldest_seconds",
             "How long the oldest of them has waited.",
             value=batcher.waiting.oldest_seconds,
+        )
+
+
+class FeedCollector(Collector):
+    """Who follows the events of this node."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "ringfence_event_observers", "Streams of GET /events that are open.", value=self._feed.observers
         )

@@ -71,6 +71,30 @@ class Parameters:
             self._faults.append((name, "must be a name: up to 100 letters, digits, and _ . : -"))
         return text
 
+    def names(self, name: str) -> frozenset[str]:
+        """Names of tasks, separated by commas; empty means any."""
+        found = self._list(name)
+        if not all(map(is_name, found)):
+            self._faults.append((name, "must be names separated by commas"))
+        return found
+
+    def choices(self, name: str, choices: Collection[str]) -> frozenset[str]:
+        """Some of a few words, separated by commas; empty means any."""
+        found = self._list(name)
+        if not found <= set(choices):
+            self._faults.append((name, f"must be some of {', '.join(choices)}, separated by commas"))
+        return found
+
+    def event_id(self, name: str, header: str | None) -> int | None:
+        """An event's id, by the header Last-Event-ID or else by the parameter; None if both are missing."""
+        place, text = ("Last-Event-ID", header) if header else (name, self._values.get(name))
+        if text is None:
+            return None
+        if not _DIGITS.fullmatch(text) or int(text) > INTEGER_MAX:
+            self._faults.append((place, "must be the id of an event, or 0 for all that are kept"))
+            return None
+        return int(text)
+
     def choice(self, name: str, choices: Collection[str]) -> str | None:
         """One of a few words."""
         text = self._values.get(name)
@@ -103,6 +127,10 @@ class Parameters:
                 return last_id
         self._faults.append((name, "must be what `next` of the page before says, unchanged"))
         return None
+
+    def _list(self, name: str) -> frozenset[str]:
+        text = self._values.get(name)
+        return frozenset() if text is None else frozenset(text.split(","))
 
     @staticmethod
     def _pairs(query: str) -> list[tuple[str, str]]:

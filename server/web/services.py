@@ -7,6 +7,7 @@ from server.money.bank import Bank
 from server.money.batcher import Batcher
 from server.postgres.connections import Database
 from server.settings import Settings
+from server.web.feed import Feed
 
 
 @dataclass(frozen=True)
@@ -22,4 +23,5 @@ class Services:
     database: Database
     bank: Bank
     batcher: Batcher
+    feed: Feed
     readiness: Callable[[], list[str]]
