@@ -42,7 +42,7 @@ run: $(INSTALLED)
 install: $(INSTALLED)
 
 test: $(INSTALLED_TEST)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup $(ARGS)
 
 check: $(INSTALLED_CHECK)
 	$(BIN)/ruff check .

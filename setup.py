@@ -65,7 +65,15 @@ setup(
         "tzdata>=2025.1",
     ],
     extras_require={
-        "test": ["hypothesis>=6.115", "pytest>=8,<10", "pytest-tornado>=0.8.1"],
+        "test": [
+            "hypothesis>=6.115",
+            "jsonschema>=4.23",
+            "openapi-spec-validator>=0.7.1",
+            "pytest>=8,<10",
+            "pytest-tornado>=0.8.1",
+            "pytest-xdist>=3.6",
+            "schemathesis>=4",
+        ],
         "check": [
             "import-linter>=2.1",
             "mypy>=1.13",

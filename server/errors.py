@@ -113,6 +113,22 @@ class UnsupportedMediaTypeError(RequestError):
     title = "Unsupported media type"
 
 
+class NotAcceptableError(RequestError):
+    """The client takes none of the kinds of answers that this route gives."""
+
+    status = 406
+    code = "not_acceptable"
+    title = "Not acceptable"
+
+
+class HeadTooLargeError(RequestError):
+    """The head of the request is larger than any route takes."""
+
+    status = 431
+    code = "head_too_large"
+    title = "The head of the request is too large"
+
+
 class BodyTooLargeError(RequestError):
     """The body is larger than this route takes."""
 

@@ -43,6 +43,17 @@ class TestDatabase:
         return psycopg.connect(self.owner_url, autocommit=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with many processes come one after the other, also where several workers run (`make test`).
+
+    They wait most of the time, so another worker does all the rest meanwhile.
+    """
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        if folder in {"browser", "chaos", "cluster"}:
+            item.add_marker(pytest.mark.xdist_group("processes"))
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Writes down which tests failed, for CI (.ci/run), where RINGFENCE__FAILED names a file."""
     path = os.environ.get("RINGFENCE__FAILED")
@@ -77,6 +88,8 @@ def template(server: str) -> Iterator[str]:
     """A migrated database that others are copied from."""
     name = f"ringfence_template_{os.getpid()}"
     with psycopg.connect(server, autocommit=True) as connection:
+        # Another worker may make them at the same moment.
+        connection.execute("select pg_advisory_lock(hashtext('ringfence tests'))")
         for role, login in ((OWNER, "nologin"), (APPLICATION, "login")):
             if not connection.execute("select 1 from pg_roles where rolname = %s", [role]).fetchone():
                 connection.execute(sql.SQL("create role {} " + login).format(sql.Identifier(role)))

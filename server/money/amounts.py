@@ -47,12 +47,12 @@ class MovementBody(Struct, frozen=True, forbid_unknown_fields=True, rename="came
     request_id: str | UnsetType = UNSET
 
 
-class _OpeningBody(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+class OpeningBody(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     balance: _NotNegative | UnsetType = UNSET
 
 
 _decode_movement = Decoder(MovementBody).decode
-_decode_opening = Decoder(_OpeningBody).decode
+_decode_opening = Decoder(OpeningBody).decode
 
 
 def parse_movement(body: bytes) -> Movement:

@@ -19,11 +19,11 @@ MOVEMENTS_MAX = 10_000
 BODY_BYTES_MAX = 2 * 1024 * 1024
 
 
-class _ListBody(Struct, frozen=True, forbid_unknown_fields=True):
+class ListBody(Struct, frozen=True, forbid_unknown_fields=True):
     withdrawals: Annotated[list[MovementBody], Meta(min_length=1, max_length=MOVEMENTS_MAX)]
 
 
-_decode_list = Decoder(_ListBody).decode
+_decode_list = Decoder(ListBody).decode
 
 
 def parse_withdrawals(body: bytes) -> list[Movement]:

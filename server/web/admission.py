@@ -4,12 +4,47 @@ Pure: headers in, an error or nothing out. Whoever serves a route asks here, so
 that no rule stands twice.
 """
 
+from collections.abc import Collection
+
 from tornado.httputil import HTTPHeaders
 
-from server.errors import BodyTooLargeError, RequestError, UnsupportedMediaTypeError
+from server.errors import (
+    BodyTooLargeError,
+    HeadTooLargeError,
+    NotAcceptableError,
+    RequestError,
+    UnsupportedMediaTypeError,
+)
+from server.web.limits import HEAD_BYTES_MAX, HEAD_LINES_MAX
 
 BODY_BYTES_MAX = 64 * 1024
 _LENGTH_DIGITS_MAX = 18
+
+
+def check_head(headers: HTTPHeaders) -> None:
+    """Raises HeadTooLargeError for more than any client has a reason to send."""
+    lines = [len(name) + len(value) + 4 for name, value in headers.get_all()]
+    if sum(lines) > HEAD_BYTES_MAX or len(lines) > HEAD_LINES_MAX:
+        raise HeadTooLargeError(
+            f"The headers may have up to {HEAD_BYTES_MAX} bytes in up to {HEAD_LINES_MAX} lines."
+        )
+
+
+def check_accept(headers: HTTPHeaders, kinds: Collection[str]) -> None:
+    """Raises NotAcceptableError when the client says that it takes none of these media types.
+
+    Errors are problem documents whatever it takes, so that they can always be read.
+    """
+    accepted = headers.get("Accept")
+    if accepted is None:
+        return
+    for entry in accepted.split(","):
+        wanted, *parameters = (part.strip().lower() for part in entry.split(";"))
+        if any(parameter.replace(" ", "").rstrip(".0") == "q=" for parameter in parameters):
+            continue  # q=0: all but this
+        if wanted in {"", "*/*"} or any(wanted in {kind, f"{kind.partition('/')[0]}/*"} for kind in kinds):
+            return
+    raise NotAcceptableError(f"The answer would be {' or '.join(kinds)}, which Accept leaves out.")
 
 
 def body_bytes_announced(headers: HTTPHeaders) -> int:

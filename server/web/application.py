@@ -10,10 +10,11 @@ from tornado.web import Application, RequestHandler
 
 from server import __version__
 from server.errors import RouteNotFoundError
-from server.web import cluster, health, money
+from server.web import cluster, event_stream, health, money
+from server.web.contract import handlers as contract
 from server.web.handlers import JsonHandler
 from server.web.lean import FrontDoor
-from server.web.metrics import BatcherCollector, PoolCollector, RequestMetrics
+from server.web.metrics import BatcherCollector, FeedCollector, PoolCollector, RequestMetrics
 from server.web.routes import Route
 from server.web.services import Services
 
@@ -69,6 +70,7 @@ def make_front_door(services: Services, registry: CollectorRegistry | None = Non
     metrics = RequestMetrics(registry)
     registry.register(PoolCollector(services.database))
     registry.register(BatcherCollector(services.batcher))
+    registry.register(FeedCollector(services.feed))
     return FrontDoor(make_application(services, registry, metrics), services, metrics)
 
 
@@ -76,16 +78,19 @@ def make_application(services: Services, registry: CollectorRegistry, metrics: R
     """Every route by its handler, the two of the lean path included."""
 
     def record(handler: RequestHandler) -> None:
-        route = handler.route if isinstance(handler, JsonHandler) else NO_ROUTE
+        route, seconds = NO_ROUTE, handler.request.request_time()
+        if isinstance(handler, JsonHandler):
+            route, seconds = handler.route, handler.answer_seconds
         method, status = handler.request.method or "", handler.get_status()
-        seconds = handler.request.request_time()
         metrics.observe(route, method, status, seconds)
         log.debug("answered", route=route, method=method, status=status, seconds=seconds)
 
     routes: list[Route] = [
         *money.routes(services),
         *cluster.routes(services),
+        *event_stream.routes(),
         *health.routes(services, registry),
+        *contract.routes(),
     ]
     routes.append(Route("/", IndexHandler, {"routes": routes}))
     return Application(

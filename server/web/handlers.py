@@ -35,6 +35,8 @@ class JsonHandler(RequestHandler):
     """The query parameters that the route takes; None means any, unread."""
     body_bytes_max: ClassVar[int] = admission.BODY_BYTES_MAX
     allowed: ClassVar[list[str]] = []
+    offers: ClassVar[tuple[str, ...]] = (JSON,)
+    """The media types of a successful answer."""
 
     query: Parameters
 
@@ -77,10 +79,12 @@ class JsonHandler(RequestHandler):
 
     def admit(self) -> None:
         """Raises the error for a request that its head alone condemns."""
+        admission.check_head(self.request.headers)
         admission.check_length(self.request.headers, self.body_bytes_max)
         if self.request.method not in self.allowed:
             raise MethodNotAllowedError(self.request.method or "", self.allowed)
         admission.check_media_type(self.request.headers)
+        admission.check_accept(self.request.headers, self.offers)
         if self.parameters is not None:
             self.query = Parameters(self.request.query, self.parameters)
             if not self.parameters:
@@ -102,6 +106,11 @@ class JsonHandler(RequestHandler):
         return bytes(self._body)
 
     # What goes out
+
+    @property
+    def answer_seconds(self) -> float:
+        """How long the client waited for its answer."""
+        return self.request.request_time()
 
     def answer(self, value: object, status: int = 200) -> None:
         """Ends the request with a value as JSON."""

@@ -90,6 +90,7 @@ class MetricsHandler(JsonHandler):
     """GET /metrics: the figures of this node in the text form of Prometheus."""
 
     parameters = None
+    offers = ("text/plain", "application/openmetrics-text")
 
     def initialize(self, services: Services, route: str, registry: CollectorRegistry) -> None:
         self.begin(services, route)

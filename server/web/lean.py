@@ -30,7 +30,7 @@ from server.money.amounts import parse_movement
 from server.money.outcomes import Operation
 from server.money.postings import Posted, Wish
 from server.web import replies
-from server.web.admission import BODY_BYTES_MAX, check_media_type
+from server.web.admission import BODY_BYTES_MAX, check_accept, check_head, check_media_type
 from server.web.idempotency import key_of
 from server.web.limits import BODY_SECONDS_MAX, IDLE_SECONDS_MAX
 from server.web.metrics import RequestMetrics
@@ -232,10 +232,12 @@ def is_plain(start_line: RequestStartLine, headers: HTTPHeaders) -> bool:
         return False
     if headers.get("Connection", "keep-alive").lower() != "keep-alive":
         return False
-    if headers.get("Content-Type") == replies.JSON:
-        return True
     try:
-        check_media_type(headers)
+        check_head(headers)
+        if headers.get("Content-Type") != replies.JSON:
+            check_media_type(headers)
+        if headers.get("Accept", "*/*") != "*/*":
+            check_accept(headers, (replies.JSON,))
     except RingfenceError:
         return False
     return True

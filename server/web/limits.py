@@ -4,6 +4,10 @@ IDLE_SECONDS_MAX = 60.0
 """How long a connection may be silent between requests, and a head may take to arrive."""
 BODY_SECONDS_MAX = 20.0
 """How long a body may take to arrive."""
-HEAD_BYTES_MAX = 64 * 1024
+HEAD_BYTES_MAX = 32 * 1024
+"""All headers together; a request with more gets an answer that says so."""
+HEAD_LINES_MAX = 100
+HEAD_BYTES_READ_MAX = 256 * 1024
+"""Where reading ends, and the connection with it: nobody sends that by mistake."""
 BUFFER_BYTES_MAX = 1024 * 1024
 """What is held of one connection before it is read."""

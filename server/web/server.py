@@ -3,7 +3,7 @@
 from tornado.httpserver import HTTPServer
 
 from server.web.lean import FrontDoor
-from server.web.limits import BUFFER_BYTES_MAX, HEAD_BYTES_MAX
+from server.web.limits import BUFFER_BYTES_MAX, HEAD_BYTES_READ_MAX
 
 
 def make_http_server(door: FrontDoor) -> HTTPServer:
@@ -15,7 +15,7 @@ def make_http_server(door: FrontDoor) -> HTTPServer:
     """
     server = HTTPServer(
         door,
-        max_header_size=HEAD_BYTES_MAX,
+        max_header_size=HEAD_BYTES_READ_MAX,
         max_body_size=BUFFER_BYTES_MAX,
         max_buffer_size=BUFFER_BYTES_MAX,
         decompress_request=False,

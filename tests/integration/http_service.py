@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from contract_check import check_answer
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.httputil import HTTPHeaders
 from tornado.netutil import bind_sockets
@@ -21,6 +22,7 @@ from server.money.poster import Poster
 from server.postgres.connections import Database
 from server.settings import Settings, TaskSettings
 from server.web.application import Services, make_front_door
+from server.web.feed import Feed
 from server.web.server import make_http_server
 
 JSON = {"Content-Type": "application/json"}
@@ -69,18 +71,21 @@ class Service:
         self.poster = Poster(database.application_url, name, deadline_seconds)
         self.batcher = Batcher(self.poster)
         self.bank = Bank(self.database, self.batcher, deadline_seconds)
+        self.feed = Feed(self.database)
         services = Services(
             settings=self.settings,
             node_name=name,
             database=self.database,
             bank=self.bank,
             batcher=self.batcher,
+            feed=self.feed,
             readiness=lambda: list(self.reasons),
         )
         self.door = make_front_door(services)
 
     async def start(self) -> None:
         self.batches = asyncio.create_task(self.batcher.run())
+        self.following = asyncio.create_task(self.feed.run())
         self.server = make_http_server(self.door)
         sockets = bind_sockets(0, "127.0.0.1", family=socket.AF_INET, backlog=1024)
         self.port = sockets[0].getsockname()[1]
@@ -93,7 +98,8 @@ class Service:
         self.server.stop()
         await self.server.close_all_connections()
         self.batches.cancel()
-        await asyncio.wait({self.batches})
+        self.following.cancel()
+        await asyncio.wait({self.batches, self.following})
         await self.poster.reset()
         await self.database.close()
 
@@ -118,7 +124,9 @@ class Service:
         answer = await self.client.fetch(request, raise_error=False)
         if answer.code == 599:
             raise AssertionError(f"{method} {path}: no answer: {answer.error}")
-        return Answer(answer.code, answer.headers, answer.body)
+        found = Answer(answer.code, answer.headers, answer.body)
+        check_answer(method, path, found.status, found.headers.get("Content-Type"), found.body)
+        return found
 
     async def get(self, path: str) -> Any:
         """The JSON that a path answers with 200."""

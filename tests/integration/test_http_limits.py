@@ -300,3 +300,62 @@ async def test_a_head_that_is_no_http_ends_its_connection_alone(service):
     await reader.read()
     writer.close()
     assert json.loads((await service.call("GET", "/healthz")).body)["status"] == "ok"
+
+
+# Heads
+
+
+@pytest.mark.parametrize("path", ["/withdraw", "/users/1"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["X-Large: " + "x" * 40_000],
+        [f"X-Line-{number}: x" for number in range(101)],
+        ["X: " + "x" * 1000] * 40,
+    ],
+)
+@pytest.mark.gen_test
+async def test_a_head_that_is_too_large_is_a_431_on_every_path(service, path, lines):
+    reader, writer = await service.connect()
+    writer.write(head(f"Content-Length: {len(GOOD)}", *lines, path=path) + GOOD)
+    assert (await read_answer(reader)).is_problem(431, "head_too_large")
+    writer.close()
+    assert await balance(service) == 10_000
+
+
+@pytest.mark.gen_test
+async def test_a_head_without_end_is_cut_off(service):
+    _, writer = await service.connect()
+    writer.write(b"POST /withdraw HTTP/1.1\r\nX: ")
+    with pytest.raises(OSError):
+        for _ in range(10_000):
+            writer.write(b"x" * 10_000)
+            await writer.drain()
+    writer.close()
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_takes_no_json_is_told_so_before_anything_happens(service):
+    for accept in ("text/xml", "text/html, image/png", "application/json;q=0", "application/xml;q=0.9"):
+        for path in ("/withdraw", "/users/1", "/events"):
+            method, body = ("POST", GOOD) if path == "/withdraw" else ("GET", None)
+            answer = await service.call(method, path, body, {**(JSON if body else {}), "Accept": accept})
+            assert answer.is_problem(406, "not_acceptable"), (accept, path)
+    assert await balance(service) == 10_000
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_takes_json_among_others_gets_it(service):
+    for accept in (
+        "*/*",
+        "application/json",
+        "Application/JSON; charset=utf-8",
+        "application/*",
+        "text/html, application/xhtml+xml, */*;q=0.8",
+        "text/html;q=1.0, application/json;q=0.001",
+        "",
+    ):
+        assert (await service.call("POST", "/withdraw", GOOD, {**JSON, "Accept": accept})).status == 200, (
+            accept
+        )
+        assert (await service.call("GET", "/users/1", headers={"Accept": accept})).status == 200, accept

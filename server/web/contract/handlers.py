@@ -1,0 +1,20 @@
+"""The contract, served."""
+
+from server.web.contract.document import openapi_document
+from server.web.handlers import JsonHandler
+from server.web.replies import JSON, Reply
+from server.web.routes import Route
+
+
+class OpenApiHandler(JsonHandler):
+    """GET /openapi.json: the interface of this release as OpenAPI 3.1."""
+
+    parameters = None
+
+    def get(self) -> None:
+        self.send(Reply(200, JSON, {}, openapi_document()))
+
+
+def routes() -> tuple[Route, ...]:
+    """The routes of this module."""
+    return (Route("/openapi.json", OpenApiHandler),)

@@ -1,0 +1,225 @@
+"""Every operation of the interface, once: what it takes, what it answers, and which errors it may give.
+
+A test compares this list with the routes, and every answer that any test gets is
+validated against the document made of it: it can't drift.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from server.cluster.roster import Member
+from server.cron.history import STATUSES, RunInFull, TaskState
+from server.errors import (
+    AccountBusyError,
+    BalanceLimitError,
+    DatabaseUnavailableError,
+    IdempotencyConflictError,
+    IdempotencyKeyReusedError,
+    InsufficientFundsError,
+    InvalidIdempotencyKeyError,
+    InvalidJsonError,
+    InvalidRequestError,
+    MovementNotFoundError,
+    OutcomeUnknownError,
+    OverloadedError,
+    RequestIdReusedError,
+    RingfenceError,
+    RunNotFoundError,
+    TaskNotFoundError,
+    TaskRefusedError,
+    UserNotFoundError,
+)
+from server.money.amounts import INTEGER_MAX, MovementBody, OpeningBody
+from server.money.ledger_check import LedgerReport
+from server.money.movement_lists import ListBody
+from server.money.records import Account, Entry, PastBalance, Receipt
+from server.web.cluster import NodeList, RunsPage, TaskList
+from server.web.contract.answers import Health, Index, Nothing, Results
+from server.web.event_kinds import KINDS
+from server.web.health import NotReadyError
+from server.web.money import EntriesPage
+
+Errors = tuple[type[RingfenceError], ...]
+Schema = Mapping[str, Any]
+
+ID: Schema = {"type": "integer", "minimum": 1, "maximum": INTEGER_MAX}
+NAME: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,100}$"}
+MOMENT: Schema = {"type": "string", "format": "date-time"}
+CURSOR: Schema = {"type": "string", "description": "What `next` of the page before says, unchanged."}
+EVENT_ID: Schema = {"type": "integer", "minimum": 0, "maximum": INTEGER_MAX}
+UUID: Schema = {"type": "string", "format": "uuid"}
+
+DATABASE: Errors = (DatabaseUnavailableError,)
+BODY: Errors = (InvalidJsonError, InvalidRequestError)
+KEYED: Errors = (InvalidIdempotencyKeyError, IdempotencyKeyReusedError, IdempotencyConflictError)
+SENT: Errors = (*DATABASE, OverloadedError, AccountBusyError, OutcomeUnknownError)
+MOVEMENT: Errors = (*BODY, *KEYED, *SENT, UserNotFoundError, RequestIdReusedError)
+
+
+@dataclass(frozen=True)
+class Query:
+    """A parameter of the query."""
+
+    name: str
+    schema: Schema
+    description: str
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of one path.
+
+    answer: the type of a successful answer's body, or a tuple of several; None for one
+    that is no JSON, of `media_type`. places: the schemas of the path's places. body: the type of the
+    request's body. is_keyed: takes an Idempotency-Key. example: a body that works, and
+    values for the places.
+    """
+
+    method: str
+    path: str
+    tag: str
+    summary: str
+    answer: Any
+    status: int = 200
+    media_type: str = "application/json"
+    body: Any = None
+    is_body_required: bool = True
+    is_keyed: bool = False
+    places: Mapping[str, Schema] | None = None
+    queries: tuple[Query, ...] = ()
+    errors: Errors = ()
+    description: str = ""
+    example: Any = None
+
+
+LIMIT = Query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}, "Of one page.")
+USER = {"userId": ID}
+TASK = {"name": NAME}
+RUN = {"runId": ID}
+
+MONEY = (
+    Operation(
+        "post", "/withdraw", "money", "Take money out of an account", Receipt,
+        body=MovementBody, is_keyed=True, errors=(*MOVEMENT, InsufficientFundsError),
+        description="Succeeds only if the balance stays at zero or above; success means committed.",
+        example={"userId": 1, "amount": 250},
+    ),
+    Operation(
+        "post", "/deposit", "money", "Put money into an account", Receipt,
+        body=MovementBody, is_keyed=True, errors=(*MOVEMENT, BalanceLimitError),
+        example={"userId": 1, "amount": 250},
+    ),
+    Operation(
+        "post", "/withdrawals", "money", "Up to 10,000 withdrawals in one transaction", Results,
+        body=ListBody, is_keyed=True, errors=(*BODY, *KEYED, *SENT),
+        description="One result for each, in order, with the status that it would have had alone; "
+        "a refusal of one stops no other. A requestId may occur once.",
+        example={"withdrawals": [{"userId": 1, "amount": 2}, {"userId": 1, "amount": 3}]},
+    ),
+    Operation(
+        "post", "/users", "money", "Open an account", Account, status=201,
+        body=OpeningBody, is_body_required=False, is_keyed=True,
+        errors=(*BODY, *KEYED, *DATABASE, OutcomeUnknownError),
+        description="Location names the account. Without a body it opens with 0.",
+        example={"balance": 10000},
+    ),
+    Operation(
+        "get", "/users/{userId}", "money", "An account's balance, now or at a moment", (Account, PastBalance),
+        places=USER, queries=(Query("at", MOMENT, "The balance after the last movement up to then."),),
+        errors=(*DATABASE, InvalidRequestError, UserNotFoundError),
+    ),
+    Operation(
+        "get", "/users/{userId}/entries", "money", "An account's ledger, newest first", EntriesPage,
+        places=USER, queries=(LIMIT, Query("cursor", CURSOR, "The page to read.")),
+        errors=(*DATABASE, InvalidRequestError, UserNotFoundError),
+    ),
+    Operation(
+        "get", "/requests/{requestId}", "money", "What a request id has moved", Entry,
+        places={"requestId": UUID}, errors=(*DATABASE, InvalidRequestError, MovementNotFoundError),
+        description="404 is final once the request's deadline has passed.",
+    ),
+    Operation(
+        "get", "/ledger/check", "money", "Compare every balance with its entries", LedgerReport,
+        errors=(*DATABASE, InvalidRequestError),
+        description="Reads the whole ledger: a million entries take a second or so.",
+    ),
+)  # fmt: skip
+
+TASKS = (
+    Operation(
+        "get", "/tasks", "tasks", "Every task, its owner, and what runs where", TaskList,
+        errors=(*DATABASE, InvalidRequestError),
+    ),
+    Operation(
+        "get", "/tasks/{name}", "tasks", "One task", TaskState,
+        places=TASK, errors=(*DATABASE, InvalidRequestError, TaskNotFoundError),
+    ),
+    Operation(
+        "post", "/tasks/{name}/run", "tasks", "Make a task due now", TaskState, status=202,
+        places=TASK, body=Nothing, is_body_required=False,
+        errors=(*BODY, *DATABASE, TaskNotFoundError, TaskRefusedError),
+    ),
+    Operation(
+        "post", "/tasks/{name}/pause", "tasks", "Start no more runs of a task", TaskState,
+        places=TASK, body=Nothing, is_body_required=False, errors=(*BODY, *DATABASE, TaskNotFoundError),
+    ),
+    Operation(
+        "post", "/tasks/{name}/resume", "tasks", "Let a task's schedule go on", TaskState,
+        places=TASK, body=Nothing, is_body_required=False,
+        errors=(*BODY, *DATABASE, TaskNotFoundError, TaskRefusedError),
+    ),
+    Operation(
+        "get", "/runs", "tasks", "The history of runs, newest first", RunsPage,
+        queries=(
+            Query("task", NAME, "Of this task."),
+            Query("node", NAME, "On this node."),
+            Query("status", {"enum": list(STATUSES)}, "Of this status."),
+            Query("since", MOMENT, "Started then or later."),
+            Query("until", MOMENT, "Started before then."),
+            LIMIT,
+            Query("cursor", CURSOR, "The page to read."),
+        ),
+        errors=(*DATABASE, InvalidRequestError),
+    ),
+    Operation(
+        "get", "/runs/{runId}", "tasks", "One run, with what it printed", RunInFull,
+        places=RUN, errors=(*DATABASE, InvalidRequestError, RunNotFoundError),
+    ),
+    Operation(
+        "post", "/runs/{runId}/cancel", "tasks", "Stop a run", RunInFull, status=202,
+        places=RUN, body=Nothing, is_body_required=False,
+        errors=(*BODY, *DATABASE, RunNotFoundError, TaskRefusedError),
+    ),
+    Operation(
+        "get", "/nodes", "tasks", "Every node, its lease, what it owns and runs", NodeList,
+        errors=(*DATABASE, InvalidRequestError),
+    ),
+    Operation(
+        "get", "/events", "tasks", "What happens to tasks and nodes, as server-sent events", None,
+        media_type="text/event-stream",
+        queries=(
+            Query("since", EVENT_ID, "What follows it comes first. The header Last-Event-ID counts more."),
+            Query("task", {"type": "string"}, "Names of tasks, separated by commas."),
+            Query("kind", {"type": "string"}, f"Some of {', '.join(KINDS)}, separated by commas."),
+        ),
+        errors=(*DATABASE, InvalidRequestError, OverloadedError),
+    ),
+)  # fmt: skip
+
+SERVICE = (
+    Operation("get", "/healthz", "service", "Whether the process answers at all", Health),
+    Operation(
+        "get", "/readyz", "service", "Whether this node should get requests", Health, errors=(NotReadyError,)
+    ),
+    Operation(
+        "get", "/metrics", "service", "The figures of the node that answers, for Prometheus", None,
+        media_type="text/plain",
+    ),
+    Operation("get", "/", "service", "What this is and where to go", Index),
+)  # fmt: skip
+
+OPERATIONS = (*MONEY, *TASKS, *SERVICE)
+"""All of them; /openapi.json and /docs are not in their own document."""
+
+__all__ = ["OPERATIONS", "Member", "Operation", "Query"]
