@@ -68,6 +68,7 @@ class Cluster(_Section):
     settle_seconds: Seconds = Field(2.0, alias="settle")
     settle_seconds_max: Seconds = Field(10.0, alias="settle_max")
     drain_seconds: SecondsOrNone = 20.0
+    retire_seconds: Seconds = Field(600.0, alias="retire_after")
     proof_of_death: bool = True
 
     @model_validator(mode="after")

@@ -28,7 +28,7 @@ def cells(task: Mapping[str, Any], now: datetime) -> tuple[str, ...]:
         task["owner"] or NOTHING,
         f"{running['node']} #{running['runId']}" if running else NOTHING,
         in_words(running["elapsedSeconds"]) if running else NOTHING,
-        "paused" if task["paused"] else next_time(task["nextRunAt"], now),
+        when(task, now),
         _clean(task["schedule"]),
         outcome(task["lastRun"], now),
         progress(running["progress"]) if running else NOTHING,
@@ -40,22 +40,40 @@ def table(tasks: Iterable[Mapping[str, Any]], now: datetime) -> Table:
     shown = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     for heading in HEADINGS:
         shown.add_column(Text(heading, no_wrap=True), no_wrap=heading not in _SHRINKING)
-    for task in tasks:
+    for task in in_order(tasks):
         words = dict(zip(HEADINGS, cells(task, now), strict=True))
         texts = {name: Text(word, no_wrap=True, overflow="ellipsis") for name, word in words.items()}
         texts["last outcome"].stylize(_STYLES.get((task["lastRun"] or {}).get("status", ""), ""))
         texts["next"].stylize("yellow" if task["paused"] else "")
-        shown.add_row(*texts.values(), style="bold" if task["running"] else "")
+        style = "dim" if is_retired(task) else "bold" if task["running"] else ""
+        shown.add_row(*texts.values(), style=style)
     return shown
 
 
 def lines(tasks: Iterable[Mapping[str, Any]], now: datetime) -> list[str]:
     """Where nobody watches: a line for the headings and one for each task, in columns."""
-    rows = [HEADINGS, *(cells(task, now) for task in tasks)]
+    rows = [HEADINGS, *(cells(task, now) for task in in_order(tasks))]
     widths = [max(len(row[place]) for row in rows) for place in range(len(HEADINGS))]
     return [
         "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
+
+
+def in_order(tasks: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """As they come, and those that no configuration names any more at the end."""
+    return sorted(tasks, key=is_retired)
+
+
+def is_retired(task: Mapping[str, Any]) -> bool:
+    """Whether no configuration names the task any more; a service of the release before does not say."""
+    return task.get("retiredAt") is not None
+
+
+def when(task: Mapping[str, Any], now: datetime) -> str:
+    """When it is next, or why it is not."""
+    if is_retired(task):
+        return "retired"
+    return "paused" if task["paused"] else next_time(task["nextRunAt"], now)
 
 
 def progress(report: Mapping[str, Any] | None) -> str:

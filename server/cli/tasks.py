@@ -61,7 +61,9 @@ def pause(task: TaskName, json: Json = False, url: Url = None, config: Config = 
 def resume(task: TaskName, json: Json = False, url: Url = None, config: Config = None) -> None:
     """Let a paused task run again, from its next time on."""
     answer = _post(_url(url, config), f"/tasks/{_in_path(task)}/resume")
-    _say(answer, json, f"{task} is on again; its next time is {answer['nextRunAt']}.")
+    next_time = answer["nextRunAt"]
+    rest = f"its next time is {next_time}." if next_time else "no configuration names it, so it rests."
+    _say(answer, json, f"{task} is on again; {rest}")
 
 
 def cancel(

@@ -74,7 +74,7 @@ async def read_members(database: Database) -> list[Member]:
 
 
 async def _read_task_names(database: Database) -> list[str]:
-    # Of all tasks, since who owns one depends on the others.
+    # Of all tasks in service, since who owns one depends on the others.
     return [row.name for row in await database.rows(_task_names_query())]
 
 
@@ -114,4 +114,4 @@ def _nodes_query() -> str:
 
 @cache
 def _task_names_query() -> str:
-    return text_of(select(tasks.c.name).order_by(tasks.c.name))
+    return text_of(select(tasks.c.name).where(tasks.c.retired_at.is_(None)).order_by(tasks.c.name))

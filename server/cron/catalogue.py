@@ -9,14 +9,36 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
+import structlog
 from pydantic import ValidationError
 
 from server.cron.schedule import Cron, Every, Policy, Schedule, jitter_seconds
 from server.errors import ConfigurationError
 from server.settings import Settings, TaskSettings
+
+# A key that came later is left out of a definition while it has its default: so a node of the
+# release before understands the definition, and finds the same hash for the same task.
+KEYS_OF_EVERY_RELEASE = frozenset(
+    {
+        "function",
+        "every",
+        "cron",
+        "timezone",
+        "first",
+        "jitter_seconds",
+        "missed",
+        "timeout_seconds",
+        "retries",
+        "paused",
+        "params",
+    }
+)
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -30,9 +52,11 @@ class Task:
     @property
     def definition(self) -> dict[str, Any]:
         """The JSON form that the database keeps."""
-        return self.settings.model_dump(mode="json")
+        whole = self.settings.model_dump(mode="json")
+        chosen = self.settings.model_dump(mode="json", exclude_defaults=True)
+        return {key: whole[key] for key in whole if key in KEYS_OF_EVERY_RELEASE or key in chosen}
 
-    @property
+    @cached_property  # asked for with every reading of the tasks
     def definition_hash(self) -> str:
         """Equal for equal definitions, whatever the order of their keys."""
         canonical = json.dumps(self.definition, sort_keys=True, separators=(",", ":"))
@@ -81,7 +105,7 @@ class Catalogue:
     def __init__(self, tasks: Mapping[str, Task], revision: int) -> None:
         self.tasks = MappingProxyType(dict(tasks))
         self.revision = revision
-        self._read: dict[tuple[str, str], Task] = {}
+        self._read: dict[tuple[str, str], Task | None] = {}
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Catalogue":
@@ -111,12 +135,19 @@ class Catalogue:
         if own is None or own.definition_hash == definition_hash:
             return own
         if (name, definition_hash) not in self._read:
-            try:
-                settings = TaskSettings.model_validate(definition)
-                self._read[name, definition_hash] = Task(name, settings, _schedule(settings))
-            except (ValidationError, ValueError):
-                return None
+            self._read[name, definition_hash] = _understood(name, definition)
         return self._read[name, definition_hash]
+
+
+def _understood(name: str, definition: Mapping[str, Any]) -> Task | None:
+    try:
+        settings = TaskSettings.model_validate(definition)
+        task = Task(name, settings, _schedule(settings))
+    except (ValidationError, ValueError) as error:
+        log.warning("a newer release defines this task; it is not run here", task=name, error=str(error))
+        return None
+    log.info("another configuration defines this task", task=name, schedule=task.description)
+    return task
 
 
 def _schedule(settings: TaskSettings) -> Schedule:

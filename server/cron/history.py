@@ -22,6 +22,7 @@ STATUSES = ("running", "succeeded", "failed", "cancelled", "timed_out", "interru
 class Run(Struct, frozen=True, rename="camel"):
     """One execution of a task, in the shape in which it is sent.
 
+    lateness_seconds: how long after the time for which it was due it started.
     duration_seconds: null while it runs. predecessor: the run that this one
     repeats; successor: the one that repeats this one.
     """
@@ -35,6 +36,7 @@ class Run(Struct, frozen=True, rename="camel"):
     started_at: str
     finished_at: str | None
     duration_seconds: float | None
+    lateness_seconds: float
     attempt: int
     progress: Raw | None
     result: Raw | None
@@ -61,11 +63,20 @@ class Running(Struct, frozen=True, rename="camel"):
     progress: Raw | None
 
 
+class LastSkip(Struct, frozen=True, rename="camel"):
+    """When and why ticks of a task were skipped last."""
+
+    at: str
+    reason: str | None
+
+
 class TaskState(Struct, frozen=True, rename="camel"):
     """A task and how it stands.
 
-    next_run_at: its schedule's next time; null while it is paused.
+    next_run_at: its schedule's next time; null while it is paused or retired.
     owner: who should run it; null when no living node knows it.
+    skipped_ticks: how many times of its schedule were skipped so far.
+    retired_at: since when no configuration names it; null while one does.
     """
 
     name: str
@@ -76,6 +87,9 @@ class TaskState(Struct, frozen=True, rename="camel"):
     next_run_at: str | None
     running: Running | None
     last_run: Run | None
+    skipped_ticks: int
+    last_skip: LastSkip | None
+    retired_at: str | None
 
 
 @dataclass(frozen=True)
@@ -157,4 +171,7 @@ def _task(row: Row, owners: Mapping[str, str]) -> TaskState:
         next_run_at=row.next_run_at,
         running=running,
         last_run=None if row.last_id is None else Run(**_members(row, "last_")),
+        skipped_ticks=row.skipped_ticks,
+        last_skip=None if row.skipped_at is None else LastSkip(row.skipped_at, row.skipped_reason),
+        retired_at=row.retired_at,
     )

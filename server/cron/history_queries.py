@@ -88,6 +88,7 @@ def _run_columns() -> list[ColumnElement[Any]]:
         rfc_3339(runs.c.started_at).label("started_at"),
         rfc_3339(runs.c.finished_at).label("finished_at"),
         seconds(runs.c.finished_at - runs.c.started_at).label("duration_seconds"),
+        seconds(runs.c.started_at - runs.c.scheduled_for).label("lateness_seconds"),
         runs.c.attempt,
         json_text(runs.c.progress).label("progress"),
         json_text(runs.c.result).label("result"),
@@ -129,12 +130,17 @@ def _last_run() -> LateralFromClause:
 
 def _tasks() -> Select[Any]:
     running, last_run = _running(), _last_run()
+    rests = tasks.c.paused | tasks.c.retired_at.is_not(None)
     return select(
         tasks.c.name,
         tasks.c.function,
         tasks.c.schedule,
         tasks.c.paused,
-        case((tasks.c.paused, null()), else_=rfc_3339(tasks.c.next_run_at)).label("next_run_at"),
+        case((rests, null()), else_=rfc_3339(tasks.c.next_run_at)).label("next_run_at"),
+        tasks.c.skipped_ticks,
+        rfc_3339(tasks.c.skipped_at).label("skipped_at"),
+        tasks.c.skipped_reason,
+        rfc_3339(tasks.c.retired_at).label("retired_at"),
         running.c.id.label("running_id"),
         running.c.node_name.label("running_node"),
         running.c.host,

@@ -17,7 +17,7 @@ _STATEMENTS = load("server.cron", "operations.sql")
 async def run_now(database: Database, name: str) -> None:
     """Makes a task due at once; its owner starts it.
 
-    Raises TaskNotFoundError, TaskRefusedError (it runs, or is paused),
+    Raises TaskNotFoundError, TaskRefusedError (it runs, is paused or retired),
     DatabaseUnavailableError.
     """
     outcome = (await database.row(_STATEMENTS["run_task"], {"name": name})).outcome
@@ -27,6 +27,8 @@ async def run_now(database: Database, name: str) -> None:
         raise TaskRefusedError(f"Task {name} is running already.")
     if outcome == "paused":
         raise TaskRefusedError(f"Task {name} is paused; resume it first.")
+    if outcome == "retired":
+        raise TaskRefusedError(f"Task {name} is retired: no configuration names it.")
 
 
 async def pause(database: Database, name: str) -> None:

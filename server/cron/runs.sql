@@ -5,7 +5,7 @@ select *
   from start_run(%(task)s, %(node)s, %(incarnation)s, %(expected_next)s, %(new_next)s);
 
 -- name: skip_tick
-select skip_tick(%(task)s, %(expected_next)s, %(new_next)s, %(reason)s);
+select skip_tick(%(task)s, %(expected_next)s, %(new_next)s, %(reason)s, %(ticks)s) as skipped;
 
 -- name: finish_run
 select finish_run(
@@ -20,7 +20,10 @@ select report_progress(%(incarnation)s, %(run_ids)s, %(progress)s) as accepted;
 select assert_run(%(run_id)s);
 
 -- name: define_tasks
-select define_tasks(%(definitions)s) as changed;
+select define_tasks(%(definitions)s) as changes;
+
+-- name: retire_task
+select retire_task(%(task)s) as retired;
 
 -- name: tasks_view
 -- What the scheduler decides on: one row a task, and the clock that its times are on.
@@ -30,6 +33,7 @@ select t.name,
        t.paused,
        t.next_run_at,
        t.due_at,
+       t.retired_at is not null as retired,
        r.id as running_id,
        r.cancel_requested_at is not null as cancel_requested,
        clock_timestamp() as now

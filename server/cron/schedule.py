@@ -203,7 +203,9 @@ def _decide_on_the_grid(
         following = schedule.following(tick, now if running else tick)
         return Wait(following) if running else Start(following)
     if running:
-        return _skip(schedule, schedule.due(tick, now), STILL_RUNNING)
+        passed = schedule.due(tick, now)
+        reason = STILL_RUNNING if len(passed) == 1 else f"{STILL_RUNNING} ({_counted(passed)})"
+        return _skip(schedule, passed, reason)
     if policy.missed == "skip":
         grace = min(timedelta(seconds=policy.grace_seconds), schedule.following(tick, tick) - tick)
         ticks = schedule.due(tick, now)

@@ -6,7 +6,8 @@ run. No leader, no traffic between nodes.
 """
 
 import asyncio
-from datetime import datetime
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import psycopg
 import structlog
@@ -18,6 +19,7 @@ from server.cluster.ring import assign
 from server.cron.catalogue import Catalogue, Task
 from server.cron.claims import Standing, may_start_at
 from server.cron.recorder import STATEMENTS
+from server.cron.retirement import Forgotten
 from server.cron.runner import START_SECONDS_MAX, Runner
 from server.cron.schedule import Skip, Start, decide
 from server.cron.view import TaskView, View, from_rows
@@ -29,6 +31,16 @@ VIEW_SECONDS_MAX = 5.0  # a lost notification costs at most this
 GATHER_SECONDS = 0.02  # a crowd of notifications costs one reading
 RETRY_SECONDS = 1.0
 REFUSED_SECONDS = 0.25  # after a refused start the view was old; asking at once might spin
+
+# What define_tasks() answers, in words.
+CHANGES = {
+    "made": "task is new",
+    "returned": "task is back: it was retired",
+    "changed": "task is defined anew, by a higher revision",
+    "contested": "another configuration of this revision defined the task before; raise `revision`",
+    "outranked": "another configuration of a higher revision defines the task, and this one does not count",
+}
+UNSETTLED = frozenset({"contested", "outranked"})
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +57,7 @@ class Scheduler:
         self._membership = membership
         self._runner: Runner | None = None
         self._view: View | None = None
+        self._forgotten = Forgotten(settings.cluster.retire_seconds)
         self._wake = asyncio.Event()
         self._stale = True
         self._settled = False
@@ -52,17 +65,19 @@ class Scheduler:
 
     # Life
 
-    async def define_tasks(self) -> None:
-        """Writes this node's configuration to the table of tasks."""
+    async def define_tasks(self, names: Iterable[str] | None = None) -> None:
+        """Writes this node's configuration to the table of tasks: all of it, or that of some tasks."""
         now = (await self._database.row(STATEMENTS["clock"], deadline_seconds=60)).now
+        wanted = self._catalogue.names if names is None else names
         definitions = [
-            task.for_database(self._catalogue.revision, now) for task in self._catalogue.tasks.values()
+            self._catalogue.tasks[name].for_database(self._catalogue.revision, now) for name in wanted
         ]
         row = await self._database.row(
             STATEMENTS["define_tasks"], {"definitions": Jsonb(definitions)}, deadline_seconds=60
         )
-        if row.changed:
-            log.info("tasks defined", tasks=row.changed)
+        for one in row.changes:
+            tell = log.warning if one["change"] in UNSETTLED else log.info
+            tell(CHANGES[one["change"]], task=one["name"], revision=self._catalogue.revision)
 
     def begin(self, runner: Runner) -> None:
         """A new tenure: everything of the last one has ended."""
@@ -144,6 +159,21 @@ class Scheduler:
         for row in rows:
             if row.cancel_requested and self._runner is not None:
                 self._runner.stop(row.running_id, "cancelled")
+        await self._retire_and_return(rows)
+
+    async def _retire_and_return(self, rows: Sequence[Any]) -> None:
+        """Takes out what no member has known for long; brings back what was taken out and is known here."""
+        in_service = [row.name for row in rows if not row.retired]
+        known = set(self._catalogue.names).union(*(member.tasks for member in self._membership.members))
+        for name in self._forgotten.look(in_service, known, boot_time()):
+            row = await self._database.row(STATEMENTS["retire_task"], {"task": name})
+            if row.retired:
+                log.warning("task retired: no configuration names it any more", task=name)
+        # This node began to live between the look at the members and the retirement.
+        wrongly = [row.name for row in rows if row.retired and row.name in self._catalogue.tasks]
+        if wrongly:
+            await self.define_tasks(wrongly)
+            self._stale = True
 
     def _standing(self) -> Standing:
         """Hashes the tasks to the live members, as last read."""
@@ -173,17 +203,19 @@ class Scheduler:
             case Start(new_next):
                 self._stale = True
                 return await runner.start(seen, task, new_next)
-            case Skip(new_next, reason):
+            case Skip() as skip:
                 self._stale = True
-                await self._skip(seen, new_next, reason)
+                await self._skip(seen, skip)
         return True
 
-    async def _skip(self, seen: TaskView, new_next: datetime, reason: str) -> None:
+    async def _skip(self, seen: TaskView, skip: Skip) -> None:
         params = {
             "task": seen.name,
             "expected_next": seen.next_run_at,
-            "new_next": new_next,
-            "reason": reason,
+            "new_next": skip.new_next,
+            "reason": skip.reason,
+            "ticks": skip.ticks,
         }
-        await self._database.rows(STATEMENTS["skip_tick"], params)
-        log.info("tick skipped", task=seen.name, reason=reason)
+        row = await self._database.row(STATEMENTS["skip_tick"], params)
+        if row.skipped:
+            log.info("tick skipped", task=seen.name, ticks=skip.ticks, reason=skip.reason)

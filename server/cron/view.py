@@ -29,7 +29,7 @@ class TaskView:
 
 @dataclass(frozen=True)
 class View:
-    """All tasks, with the database's clock laid beside this node's own.
+    """All tasks but the retired ones, with the database's clock laid beside this node's own.
 
     The two are read together and only differences are used, so it does not
     matter what either clock shows.
@@ -68,6 +68,7 @@ def from_rows(rows: Sequence[Any], catalogue: Catalogue, read_at: float) -> View
                 row.cancel_requested,
             )
             for row in rows
+            if not row.retired
         },
         read_at,
         rows[0].now,

@@ -123,12 +123,15 @@ tasks = Table(
     Column("losses", Integer, nullable=False, server_default=text("0")),
     _moment("skipped_at", nullable=True),
     Column("skipped_reason", Text),
+    _moment("retired_at", nullable=True),
+    Column("skipped_ticks", BigInteger, nullable=False, server_default=text("0")),
     PrimaryKeyConstraint("name", name="tasks_pkey"),
     CheckConstraint("length(name) between 1 and 100", name="task_name_short"),
     CheckConstraint(
         "due_trigger in ('manual', 'retry', 'lost', 'interrupted')", name="task_due_trigger_known"
     ),
     CheckConstraint("(due_at is null) = (due_trigger is null)", name="task_due_has_a_trigger"),
+    CheckConstraint("retired_at is null or due_at is null", name="task_retired_is_not_due"),
     comment="Configured background jobs and the time at which each is due.",
 )
 

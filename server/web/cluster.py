@@ -46,7 +46,7 @@ class NodeList(Struct, frozen=True):
 
 
 class TasksHandler(JsonHandler):
-    """GET /tasks: 200 {"tasks": [...]}, each with its owner, its running and its last run."""
+    """GET /tasks: 200 {"tasks": [...]}, with owner, running and last run; the retired ones, too."""
 
     async def get(self) -> None:
         self.answer(TaskList(await read_tasks(self.services.database)))
@@ -63,7 +63,7 @@ class RunTaskHandler(JsonHandler):
     """POST /tasks/{name}/run: makes it due at once.
 
     Answer  202 the task; it starts within a moment, on the node that owns it.
-    Errors  404 task_not_found   409 task_refused: it is running or paused
+    Errors  404 task_not_found   409 task_refused: it is running, paused or retired
     """
 
     async def post(self, name: str) -> None:

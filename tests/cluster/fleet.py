@@ -77,13 +77,19 @@ class Fleet:
         self.witness.touch()
         self.port = free_ports(12)
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
+        self.cluster = {"ttl": 6, "margin": 1, "settle": 1.5, "drain_seconds": 5} | cluster
+        self.config = folder / "config.yaml"
+        self.configure(tasks)
+
+    def configure(self, tasks: dict[str, Any], revision: int = 1) -> None:
+        """Writes the configuration, which counts for a node from its next start on."""
         settings = {
+            "revision": revision,
             "http": {"port": self.port},
-            "cluster": {"ttl": 6, "margin": 1, "settle": 1.5, "drain_seconds": 5} | cluster,
+            "cluster": self.cluster,
             "tasks": tasks,
             "logging": {"level": "debug"},
         }
-        self.config = folder / "config.yaml"
         self.config.write_text(yaml.safe_dump(settings))
 
     def start(self, *numbers: int) -> None:
@@ -119,6 +125,12 @@ class Fleet:
     def wait_for_end(self, number: int, seconds: float = 15.0) -> int:
         """The exit code of a node that ends."""
         return self.processes.pop(number).wait(timeout=seconds)
+
+    def restart(self, number: int) -> None:
+        """Lets a node drain and starts it again."""
+        self.signal(number, signal.SIGTERM)
+        assert self.wait_for_end(number, 60) == 0
+        self.start(number)
 
     def guardian_of(self, number: int) -> int:
         """The process id of a node's guardian."""

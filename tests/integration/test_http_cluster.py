@@ -12,7 +12,7 @@ from server.cron.catalogue import Catalogue
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 RUN = {
     "id", "task", "node", "status", "trigger", "scheduledFor", "startedAt", "finishedAt", "durationSeconds",
-    "attempt", "progress", "result", "error", "predecessor", "successor",
+    "latenessSeconds", "attempt", "progress", "result", "error", "predecessor", "successor",
 }  # fmt: skip
 
 
@@ -35,12 +35,16 @@ async def test_a_task_shows_its_definition_its_owner_and_its_next_time(service, 
         "nextRunAt",
         "running",
         "lastRun",
+        "skippedTicks",
+        "lastSkip",
+        "retiredAt",
     }
     assert (found["name"], found["function"], found["paused"]) == ("backup", "server.jobs.pi:run", False)
     assert found["schedule"] == "every minute"
     assert MOMENT.fullmatch(found["nextRunAt"])
     assert found["running"] is None
     assert found["lastRun"] is None
+    assert (found["skippedTicks"], found["lastSkip"], found["retiredAt"]) == (0, None, None)
 
 
 @pytest.mark.gen_test

@@ -16,7 +16,7 @@ select array_agg(what order by what)
   from (
       select c.relname::text as what from pg_class as c where c.relnamespace = 'public'::regnamespace
        union all
-      select p.oid::regprocedure::text from pg_proc as p where p.pronamespace = 'public'::regnamespace
+      select p.oid::regprocedure::text || ' ' || md5(p.prosrc) from pg_proc as p where p.pronamespace = 'public'::regnamespace
   ) as objects
  where what not like 'alembic_version%%'
 """

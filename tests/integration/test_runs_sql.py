@@ -425,27 +425,6 @@ def test_pruning_keeps_what_runs_and_each_tasks_newest_run(busy):
     assert busy.one("select array_agg(id order by id) from runs") == ([run, running],)
 
 
-def test_a_higher_revision_defines_a_task_and_a_lower_one_does_not(busy):
-    def define(revision: int, mark: str) -> list[str]:
-        item = {
-            "name": "backup",
-            "function": "m:f",
-            "schedule": "every hour",
-            "definition": {"mark": mark},
-            "hash": mark,
-            "revision": revision,
-            "paused": False,
-            "firstRunAt": None,
-            "nextRunAt": FAR.isoformat(),
-        }
-        return busy.one("select define_tasks(%s)", json.dumps([item]))[0]
-
-    assert define(2, "new") == ["backup"]
-    assert define(1, "old") == []
-    assert define(2, "later") == ["backup"]
-    assert busy.one("select definition ->> 'mark' from tasks where name = 'backup'") == ("later",)
-
-
 def test_an_unchanged_schedule_keeps_its_next_time_through_a_deploy(busy):
     before = busy.next_run("backup")
     item = {

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.cron.schedule import (
@@ -90,6 +90,12 @@ def test_a_tick_that_comes_while_the_task_runs_is_skipped_with_that_reason(polic
     assert decision == Skip(after(minutes=5), STILL_RUNNING, 1)
 
 
+@pytest.mark.parametrize("policy", [ONCE, SKIP])
+def test_several_ticks_during_a_run_are_skipped_together_and_counted_in_the_reason(policy: Policy) -> None:
+    decision = decide(FIVE_MINUTES, NOON, after(minutes=11), True, policy)
+    assert decision == Skip(after(minutes=15), f"{STILL_RUNNING} (3 ticks)", 3)
+
+
 def test_under_all_a_tick_that_comes_while_the_task_runs_keeps_its_place() -> None:
     assert decide(FIVE_MINUTES, NOON, after(seconds=1), True, ALL) == Wait(after(minutes=5))
 
@@ -110,6 +116,21 @@ def test_many_missed_cron_ticks_are_skipped_in_countable_pieces() -> None:
     assert isinstance(decision, Start)
     assert skipped == 20 * 1_440 - 1
     assert next_run_at == now - MINUTE
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.floats(0, 0.9), min_size=1, max_size=50), st.floats(0, 5))
+def test_ten_thousand_runs_that_each_start_late_keep_their_interval_exactly(
+    latenesses: list[float], jitter_seconds: float
+) -> None:
+    policy, first = Policy(jitter_seconds=jitter_seconds), after(seconds=0.1)
+    next_run_at = first
+    for number in range(10_000):
+        now = next_run_at + timedelta(seconds=latenesses[number % len(latenesses)])
+        decision = decide(Every(1), next_run_at, now, False, policy)
+        assert isinstance(decision, Start)
+        next_run_at = decision.new_next
+    assert next_run_at - first == timedelta(seconds=10_000)
 
 
 def test_jitter_shifts_the_stored_times_and_not_the_grid() -> None:

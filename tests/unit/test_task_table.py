@@ -21,6 +21,7 @@ def task(**changes: Any) -> dict[str, Any]:
         "running": None,
         "lastRun": None,
         "paused": False,
+        "retiredAt": None,
     } | changes
 
 
@@ -61,6 +62,15 @@ def test_a_running_task_says_where_under_which_number_since_when_and_how_far() -
 def test_a_task_without_an_owner_and_a_paused_one_say_so() -> None:
     assert words(owner=None)["owner"] == "-"
     assert words(paused=True, nextRunAt=None)["next"] == "paused"
+
+
+def test_a_retired_task_says_so_and_comes_last() -> None:
+    retired = task(name="a_former_one", retiredAt="2026-04-01T00:00:00Z", nextRunAt=None, owner=None)
+    assert words(**retired)["next"] == "retired"
+    assert [line.split()[0] for line in lines([retired, task()], NOW)] == ["name", "pi", "a_former_one"]
+    older = task()
+    del older["retiredAt"]
+    assert lines([older], NOW) == lines([task()], NOW), "a service of the release before does not say"
 
 
 @pytest.mark.parametrize(
