@@ -24,6 +24,7 @@ INSTANCES_VARIABLE = "RINGFENCE__INSTANCES"
 
 Seconds = Annotated[float, BeforeValidator(parse_duration)]
 SecondsOrNone = Annotated[float, BeforeValidator(lambda value: parse_duration(value, minimum=0))]
+OneSecondOrMore = Annotated[float, BeforeValidator(lambda value: parse_duration(value, minimum=1))]
 Port = Annotated[int, Field(ge=1, le=65535)]
 TaskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
 
@@ -105,6 +106,8 @@ class TaskSettings(_Section):
     first: Literal["now", "scheduled"] = "now"
     jitter_seconds: SecondsOrNone = Field(0.0, alias="jitter")
     missed: Literal["once", "skip", "all"] = "once"
+    missed_ticks_max: Annotated[int, Field(ge=1, le=1000)] = Field(100, alias="missed_max")
+    missed_grace_seconds: OneSecondOrMore = Field(60.0, alias="missed_grace")
     timeout_seconds: Seconds = Field(3600.0, alias="timeout")
     retries: Annotated[int, Field(ge=0, le=100)] = 0
     paused: bool = False

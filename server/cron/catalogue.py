@@ -72,6 +72,8 @@ class Task:
         """What happens to ticks that can't start in time, and how far the task's times are spread."""
         return Policy(
             missed=self.settings.missed,
+            ticks_max=self.settings.missed_ticks_max,
+            grace_seconds=self.settings.missed_grace_seconds,
             jitter_seconds=jitter_seconds(self.name, self.settings.jitter_seconds),
         )
 
