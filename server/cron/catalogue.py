@@ -88,6 +88,8 @@ class Task:
     def for_database(self, revision: int, now: datetime) -> dict[str, Any]:
         """The element of define_tasks() for this task. now: the database's clock."""
         scheduled = self.following(now + self._spread, now + self._spread).isoformat()
+        # Spread from the first run on, since an interval's later times follow from that one.
+        first = scheduled if self.settings.first == "scheduled" else (now + self._spread).isoformat()
         return {
             "name": self.name,
             "function": self.settings.function,
@@ -96,7 +98,7 @@ class Task:
             "hash": self.definition_hash,
             "revision": revision,
             "paused": self.settings.paused,
-            "firstRunAt": scheduled if self.settings.first == "scheduled" else None,
+            "firstRunAt": first,
             "nextRunAt": scheduled,
         }
 
