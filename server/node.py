@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 from tornado.httpserver import HTTPServer
 
-from server import process
+from server import process, supervised
 from server.cluster.membership import Membership
 from server.cluster.tenure import Tenure, TenureEvents
 from server.cron.catalogue import Catalogue
@@ -293,6 +293,7 @@ class Node:
 def run_node(settings: Settings, number: int) -> int:
     """Runs node `number` in this process until it ends; returns the exit code."""
     process.prepare(settings, f"node-{number}")
+    settings = supervised.fit_drain(settings, os.environ)
 
     async def main() -> int:
         return await Node(settings, number).run()

@@ -13,12 +13,11 @@ from server.errors import ConfigurationError
 from server.postgres import socket_folder
 from server.settings import CONFIG_VARIABLE, INSTANCES_VARIABLE, Settings
 from server.shipped import shipped
+from server.supervised import stop_seconds
 
 NODES = "fcgi-program:node"
 POSTGRES = "program:postgres"
 PLUGIN = "rpcinterface:ringfence"
-# After the drain a node still has to write down what it interrupted, and to leave.
-STOP_SECONDS_BEYOND_DRAIN = 10
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,10 @@ def files(settings: Settings) -> Files:
     )
 
 
-def write(settings: Settings) -> Files:
+def write(settings: Settings, *, stop_seconds_min: int = 0) -> Files:
     """Writes the file and makes the folders that it names.
 
+    stop_seconds_min: the least that an instance gets to stop, whatever the settings say now.
     Raises ConfigurationError for a path that supervisord can't read.
     """
     places = files(settings)
@@ -55,7 +55,7 @@ def write(settings: Settings) -> Files:
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.add_section(PLUGIN)
     parser.read_string(shipped("supervisord.conf").read_text(encoding="utf-8"))
-    for section, options in _changes(settings, places).items():
+    for section, options in _changes(settings, places, stop_seconds_min).items():
         for key, value in options.items():
             parser.set(section, key, value)
     if settings.database.url is not None:
@@ -66,6 +66,15 @@ def write(settings: Settings) -> Files:
         file.write(f"; Written by `ringfence up` from {_one_line(settings.source)}. Changes here are lost.\n")
         parser.write(file, space_around_delimiters=False)
     return places
+
+
+def stop_seconds_written(settings: Settings) -> int:
+    """How long an instance gets to stop by the file that was written last; 0 if there is none."""
+    parser = configparser.RawConfigParser(comment_prefixes=(";",), inline_comment_prefixes=None)
+    place = files(settings).configuration
+    if place.exists():
+        parser.read_string(place.read_text(encoding="utf-8", errors="surrogateescape"))
+    return parser.getint(NODES, "stopwaitsecs", fallback=0)
 
 
 def environment(settings: Settings) -> dict[str, str]:
@@ -79,7 +88,7 @@ def environment(settings: Settings) -> dict[str, str]:
     return changed
 
 
-def _changes(settings: Settings, places: Files) -> dict[str, dict[str, str]]:
+def _changes(settings: Settings, places: Files, stop_seconds_min: int) -> dict[str, dict[str, str]]:
     # supervisord expands the logs of programs twice, and everything else once.
     log = _value(places.log.parent).replace("%", "%%")
     home = _value(settings.home)
@@ -106,7 +115,7 @@ def _changes(settings: Settings, places: Files) -> dict[str, dict[str, str]]:
             "environment": f"{INSTANCES_VARIABLE}={settings.cluster.instances}",
             "socket": f"tcp://{settings.http.host}:{settings.http.port}",
             "socket_backlog": str(settings.http.backlog),
-            "stopwaitsecs": str(int(settings.cluster.drain_seconds) + STOP_SECONDS_BEYOND_DRAIN),
+            "stopwaitsecs": str(max(stop_seconds(settings), stop_seconds_min)),
             "stdout_logfile": f"{log}/node-%(process_num)d.log",
         },
     }

@@ -17,7 +17,8 @@ from server.settings import Settings
 
 POLL_SECONDS = 0.1
 ANSWER_SECONDS_MAX = 2.0
-BEYOND_DRAIN_SECONDS = 30.0
+# After stopwaitsecs supervisord kills it, and then it ends at once.
+BEYOND_STOP_SECONDS = 20.0
 # In these supervisord has a process, or is about to have one again.
 _LIVING = frozenset({"STARTING", "RUNNING", "BACKOFF"})
 _ENDED = frozenset({"STOPPED", "EXITED", "FATAL"})
@@ -39,13 +40,30 @@ class Instances:
         states = self._states()
         return [number for number in self.numbers() if states.get(_name(number)) not in _LIVING]
 
+    def follow(self, count: int) -> None:
+        """Lets supervisord have this many, by the settings as they are now.
+
+        Each is told of them from its next start on. One that still runs by earlier settings
+        keeps the time to stop that they gave it.
+        Raises StartFailedError for one that it should have dropped and that runs.
+        """
+        cluster = self._settings.cluster.model_copy(update={"instances": count})
+        configuration.write(
+            self._settings.model_copy(update={"cluster": cluster}),
+            stop_seconds_min=configuration.stop_seconds_written(self._settings),
+        )
+        kept = self.supervisor.adopt()
+        if kept:
+            raise StartFailedError(f"{', '.join(kept)} started again while being stopped")
+
     def start(self, number: int) -> None:
         """Begins to start one that has ended."""
         self.supervisor.start_instance(_name(number))
 
     def stop(self, number: int) -> None:
         """Lets one drain and waits for its end. Raises StartFailedError if that takes too long."""
-        name, seconds_max = _name(number), self._settings.cluster.drain_seconds + BEYOND_DRAIN_SECONDS
+        name = _name(number)
+        seconds_max = configuration.stop_seconds_written(self._settings) + BEYOND_STOP_SECONDS
         if self._states()[name] in _LIVING:
             self.supervisor.stop_instance(name)
         deadline = time.monotonic() + seconds_max

@@ -20,6 +20,8 @@ def restart(settings: Settings, screen: Screen) -> None:
     """
     with changing(settings) as instances:
         numbers = instances.numbers()
+        # So that supervisord waits as long as they drain by the settings that they start with.
+        instances.follow(len(numbers))
         if len(numbers) == 1:
             screen.warn("There is one instance only, so the service is away while it restarts.")
         for number in numbers:

@@ -10,7 +10,7 @@ Broken off, by whatever, it leaves a service that runs with a number in between;
 command again goes on from there.
 """
 
-from server.cli import configuration, ports
+from server.cli import ports
 from server.cli.instances import Instances, changing
 from server.cli.ports import Port
 from server.cli.readiness import StartFailedError, host_of, is_ready
@@ -33,7 +33,7 @@ def scale(settings: Settings, instances_wanted: int, screen: Screen) -> None:
         if instances_wanted >= before:
             _grow(settings, instances, instances_wanted, screen)
         else:
-            _shrink(settings, instances, instances_wanted, screen)
+            _shrink(instances, instances_wanted, screen)
     screen.line(f"{before} instances before, {instances_wanted} now.")
 
 
@@ -51,23 +51,14 @@ def _grow(settings: Settings, instances: Instances, wanted: int, screen: Screen)
         # Somebody stopped it by hand, or broke a scaling off: it counts, so it shall run.
         instances.stop(number)
         instances.start(number)
-    _adopt(settings, instances, wanted)
+    instances.follow(wanted)
     for number in idle + new:
         with screen.step(f"Starting node-{number}"):
             instances.wait_until_member(number)
 
 
-def _shrink(settings: Settings, instances: Instances, wanted: int, screen: Screen) -> None:
+def _shrink(instances: Instances, wanted: int, screen: Screen) -> None:
     for number in reversed(instances.numbers()[wanted:]):
         with screen.step(f"Stopping node-{number}"):
             instances.stop(number)
-            _adopt(settings, instances, number - 1)
-
-
-def _adopt(settings: Settings, instances: Instances, number: int) -> None:
-    """Lets supervisord have this many; each instance is told by it from its next start on."""
-    cluster = settings.cluster.model_copy(update={"instances": number})
-    configuration.write(settings.model_copy(update={"cluster": cluster}))
-    kept = instances.supervisor.adopt()
-    if kept:
-        raise StartFailedError(f"{', '.join(kept)} started again while being stopped")
+            instances.follow(number - 1)

@@ -3,7 +3,6 @@
 import contextlib
 import http.client
 import signal
-import socket
 import subprocess
 import sys
 import xmlrpc.client
@@ -14,8 +13,8 @@ from pathlib import Path
 from server.cli.configuration import Files, environment
 from server.postgres import launch
 from server.settings import Settings
+from server.supervised import Transport
 
-ANSWER_SECONDS_MAX = 3.0
 FAILING = frozenset({"BACKOFF", "EXITED", "FATAL"})
 
 
@@ -29,28 +28,6 @@ class Program:
     log: Path
 
 
-class _Connection(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=ANSWER_SECONDS_MAX)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(ANSWER_SECONDS_MAX)
-        self.sock.connect(str(self._path))
-
-
-class _Transport(xmlrpc.client.Transport):
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self._path = path
-
-    def make_connection(self, host: object) -> http.client.HTTPConnection:
-        return _Connection(self._path)
-
-
 class SupervisorSilentError(Exception):
     """supervisord does not answer: it has ended, is about to, or hangs."""
 
@@ -62,7 +39,7 @@ class Supervisor:
         self._settings = settings
         self._places = places
         self._process: subprocess.Popen[bytes] | None = None
-        self._proxy = xmlrpc.client.ServerProxy("http://localhost", transport=_Transport(places.socket))
+        self._proxy = xmlrpc.client.ServerProxy("http://localhost", transport=Transport(str(places.socket)))
 
     def start(self) -> None:
         """Starts it in a session of its own, so that Ctrl-C reaches `up` alone.

@@ -16,6 +16,7 @@ from server.errors import ConfigurationError
 from server.postgres.socket_folder import SOCKET_PATH_BYTES_MAX, socket_folder
 from server.process import siblings
 from server.settings import Settings, load
+from server.supervised import stop_seconds
 
 COMMANDS = (
     ["up"],
@@ -187,7 +188,7 @@ def test_supervisords_file_has_the_settings_in_it(tmp_path: Path) -> None:
     nodes = written["fcgi-program:node"]
     assert nodes["socket"] == "tcp://0.0.0.0:9100"
     assert (nodes["socket_backlog"], nodes["numprocs"]) == ("99", "3")
-    assert int(nodes["stopwaitsecs"]) > 40
+    assert int(nodes["stopwaitsecs"]) == stop_seconds(chosen) > 40
     assert shlex.split(nodes["command"])[:4] == [sys.executable, "-P", "-m", "server"]
     assert str(tmp_path / "config.yaml") in nodes["command"]
     assert nodes["stdout_logfile"].startswith(f"{tmp_path}/var/log/node-")
@@ -218,6 +219,18 @@ def test_supervisord_runs_no_database_where_an_external_one_is_set(tmp_path: Pat
     assert "program:postgres" not in written
 
 
+def test_an_instance_that_runs_by_earlier_settings_keeps_its_time_to_stop(tmp_path: Path) -> None:
+    assert configuration.stop_seconds_written(settings(tmp_path)) == 0
+    configuration.write(settings(tmp_path, "cluster: {drain_seconds: 40}\n"))
+    shorter = settings(tmp_path, "cluster: {drain_seconds: 5}\n")
+    before = configuration.stop_seconds_written(shorter)
+    assert before == 50
+    configuration.write(shorter, stop_seconds_min=before)
+    assert configuration.stop_seconds_written(shorter) == 50
+    configuration.write(shorter)
+    assert configuration.stop_seconds_written(shorter) == 15
+
+
 def test_a_path_that_supervisord_would_cut_short_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "my #1 project"
     folder.mkdir()
@@ -233,7 +246,7 @@ def test_the_shipped_file_is_safe_for_the_database_and_the_jobs(project: Path) -
     assert nodes["numprocs"] == str(defaults.cluster.instances)
     assert nodes["socket"] == f"tcp://{defaults.http.host}:{defaults.http.port}"
     assert nodes["socket_backlog"] == str(defaults.http.backlog)
-    assert float(nodes["stopwaitsecs"]) > defaults.cluster.drain_seconds
+    assert int(nodes["stopwaitsecs"]) == stop_seconds(defaults)
     assert int(postgres["priority"]) < int(nodes["priority"]), "started first, stopped last"
     assert postgres["stopsignal"] == "INT"
 
