@@ -126,7 +126,7 @@ class Service:
         self._reader.join(timeout=5.0)
         return code
 
-    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    def run(self, *arguments: str, seconds_max: float = SECONDS_MAX) -> "subprocess.CompletedProcess[str]":
         """Runs another command of ringfence in the same folder."""
         return subprocess.run(
             [*self.argv, *arguments],
@@ -134,7 +134,7 @@ class Service:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=SECONDS_MAX,
+            timeout=seconds_max,
             check=False,
         )
 

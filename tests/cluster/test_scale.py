@@ -4,11 +4,11 @@ import fcntl
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from crowd import Crowd
 from service import Service, product_environment, service_settings, until
 
 TASKS = 8
@@ -26,35 +26,6 @@ def service(tmp_path: Path, project: Path) -> Iterator[Service]:
     one = Service(tmp_path, [sys.executable, "-m", "server"], settings, product_environment(project))
     yield one
     one.clean_up()
-
-
-class Crowd:
-    """Withdrawals of 1 over the public port, one after the other on new connections, until told to end."""
-
-    def __init__(self, service: Service, threads: int = 4) -> None:
-        self._service = service
-        self._end = threading.Event()
-        self._threads = [threading.Thread(target=self._send) for _ in range(threads)]
-        self.succeeded: list[int] = []
-        self.failed: list[str] = []
-
-    def __enter__(self) -> "Crowd":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._end.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _send(self) -> None:
-        while not self._end.wait(0.02):
-            try:
-                status, _ = self._service.post("/withdraw", '{"userId": 1, "amount": 1}')
-                self.succeeded.append(status)
-            except OSError as error:  # HTTPError is one as well
-                self.failed.append(repr(error))
 
 
 def scale(service: Service, number: int) -> None:
@@ -131,7 +102,7 @@ def test_restart_and_a_crash_after_it_know_the_new_number_and_a_later_up_the_con
     assert service.end() == 0
     assert service.left() == {}
     service.start()
-    assert live(service) == names(2)
+    until(lambda: live(service) == names(2), "both have joined")
 
 
 def test_it_refuses_what_it_cannot_do_and_leaves_all_as_it_is(service: Service) -> None:
