@@ -19,7 +19,8 @@ Failures
     key at this very moment, a
     plan that a migration ended
     a row that somebody holds    sent again with SKIP LOCKED; only the requests on locked
-                                 rows wait, at the end of the queue
+                                 rows wait, at the end of the queue. A list waits there
+                                 too, and now and then in the rows' own queues
     an id or key that somebody   the batch is halved until the one that waits for it is
     holds, on another account    alone, and waits in the same way
     an error about the data      the batch is halved until the culprit is alone; it gets
@@ -171,12 +172,22 @@ class Batcher:
     async def _post(self, batch: list[Request], *, skip_locked: bool, seconds: float) -> list[list[Posted]]:
         head = batch[0]
         if isinstance(head, Listing):
-            return [await self._sender.post_list(head, seconds=seconds)]
+            return [await self._post_list(head, seconds)]
         postings = [request for request in batch if isinstance(request, Posting)]
         if len(postings) == 1 and postings[0].wish.key is None and not skip_locked:
             return [[await self._sender.post_one(postings[0], seconds=seconds)]]
         outcomes = await self._sender.post(postings, skip_locked=skip_locked, seconds=seconds)
         return [[posted] for posted in outcomes]
+
+    async def _post_list(self, listing: Listing, seconds: float) -> list[Posted]:
+        """Waits for its accounts in their queues, or lists would starve each other; but not all the time."""
+        skip_locked = monotonic() < listing.patient_at
+        try:
+            return await self._sender.post_list(listing, skip_locked=skip_locked, seconds=seconds)
+        except psycopg.Error as error:
+            if classify(error) is Fault.ROW_LOCKED and not skip_locked:
+                listing.waited_in_vain(monotonic())
+            raise
 
     def _expire(self, now: float | None) -> None:
         """Tells those whose deadline has passed, or everybody, what is known."""

@@ -93,7 +93,7 @@ class Poster:
         rows = await self._rows("post_batch", params, seconds, skip_locked=skip_locked)
         return [Posted(*row) for row in rows]
 
-    async def post_list(self, listing: Listing, *, seconds: float) -> list[Posted]:
+    async def post_list(self, listing: Listing, *, skip_locked: bool, seconds: float) -> list[Posted]:
         """A client's list in one transaction of its own; the outcomes in order."""
         params = {
             "user_ids": _numbers(listing.user_ids),
@@ -102,8 +102,9 @@ class Poster:
             "client": listing.wish.client,
             "key": listing.wish.key,
             "fingerprint": listing.fingerprint,
+            "skip_locked": skip_locked,
         }
-        rows = await self._rows("post_list", params, seconds, skip_locked=True)
+        rows = await self._rows("post_list", params, seconds, skip_locked=skip_locked)
         return [Posted(*row) for row in rows]
 
     async def reset(self) -> None:

@@ -163,6 +163,13 @@ class Listing(Request):
     amounts: list[int]
     request_ids: list[str]
     fingerprint: str
+    patient_at: float = 0.0
+    patience_seconds: float = 1.0
+
+    def waited_in_vain(self, now: float) -> None:
+        """Lets others go first for a while."""
+        self.patient_at = now + self.patience_seconds
+        self.patience_seconds *= 2
 
     @property
     def size(self) -> int:

@@ -25,7 +25,7 @@ select b.outcome, b.balance, b.entry_id, b.replayed, b.request_id::text
 select b.outcome, b.balance, b.entry_id, b.replayed, b.request_id::text
   from post_list(
            %(user_ids)s::bigint[], %(amounts)s::bigint[], %(ids)s::uuid[],
-           %(client)s::text, %(key)s::text, %(fingerprint)s::uuid
+           %(client)s::text, %(key)s::text, %(fingerprint)s::uuid, %(skip_locked)s::boolean
        ) as b
  order by b."position";
 

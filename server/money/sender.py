@@ -22,7 +22,7 @@ class Sender(Protocol):
     async def post(self, postings: Sequence[Posting], *, skip_locked: bool, seconds: float) -> list[Posted]:
         """A batch of movements."""
 
-    async def post_list(self, listing: Listing, *, seconds: float) -> list[Posted]:
+    async def post_list(self, listing: Listing, *, skip_locked: bool, seconds: float) -> list[Posted]:
         """One client's list."""
 
     async def reset(self) -> None:

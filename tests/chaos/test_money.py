@@ -85,7 +85,7 @@ def test_a_rolling_restart_under_load_loses_no_request(service):
     user_id = open_account(service, REQUESTS)
 
     def restart(running: Service) -> None:
-        done = running.run("restart")
+        done = running.run("restart", seconds_max=240)
         assert done.returncode == 0, done.stdout + done.stderr
 
     async def load() -> Witness:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections import Counter
 from uuid import uuid4
 
@@ -56,6 +57,31 @@ async def test_a_list_that_waits_for_an_account_lets_everybody_else_pass(service
         assert not waits.done()
         rival.commit()
     assert [result["balance"] for result in (await waits).json["results"]] == [9998, 79]
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_list_gets_its_turn_on_an_account_that_is_never_free(hasty_service, database):
+    done = threading.Event()
+
+    def hold() -> None:
+        # Two of these take turns: while one holds the account, the other waits for it.
+        with psycopg.connect(database.application_url) as rival:
+            while not done.is_set():
+                rival.execute("select * from withdraw(1, 1)")
+                rival.execute("select pg_sleep(0.1)")
+                rival.commit()
+
+    rivals = [threading.Thread(target=hold) for _ in range(2)]
+    for rival in rivals:
+        rival.start()
+    try:
+        await until_somebody_waits_for_a_lock(database)
+        answers = [await post_list(hasty_service, [ONE]) for _ in range(3)]
+    finally:
+        done.set()
+        for rival in rivals:
+            rival.join()
+    assert [answer.status for answer in answers] == [200, 200, 200]
 
 
 @pytest.mark.gen_test(timeout=30)
