@@ -8,6 +8,7 @@ import psycopg
 import structlog
 from psycopg import sql
 
+from server.errors import DatabaseUnavailableError
 from server.postgres.connections import TimedAsyncConnection
 from server.postgres.dsn import connection_string
 from server.postgres.statements import load
@@ -24,7 +25,8 @@ class Listener:
 
     Notifications that were sent while the connection was away are lost, so
     `connected` must read the truth again from its table. Every few seconds the
-    connection is asked for an answer: a half-open one would be silent for ever.
+    connection is asked what it listens to: a half-open one would be silent for ever,
+    and behind a pooler another session may answer, which hears nothing.
     """
 
     def __init__(
@@ -54,7 +56,8 @@ class Listener:
                         log.info("listener is back")
                     back_off, told = 0.05, False
                     await self._follow(connection)
-            except psycopg.Error as error:
+            except (psycopg.Error, DatabaseUnavailableError) as error:
+                # The latter is what `connected` says when it could not read the truth: then we start over.
                 if not told:
                     log.warning("listener lost its connection; trying again", error=str(error).strip())
                     told = True
@@ -73,5 +76,14 @@ class Listener:
         while True:
             async for notify in connection.notifies(timeout=PROBE_SECONDS):
                 self._notified(notify.channel, notify.payload)
-            # Asks the server, not the socket: a middlebox may acknowledge for a dead peer.
-            await connection.execute(load("server.postgres", "schema.sql")["listening_channels"])
+            await self._probe(connection)
+
+    async def _probe(self, connection: TimedAsyncConnection) -> None:
+        # Asks the server, not the socket: a middlebox may acknowledge for a dead peer.
+        cursor = await connection.execute(load("server.postgres", "schema.sql")["listening_channels"])
+        unheard = set(self._channels) - {channel for (channel,) in await cursor.fetchall()}
+        if unheard:
+            raise psycopg.OperationalError(
+                f"this session does not listen to {', '.join(sorted(unheard))}: a pooler in transaction mode "
+                f"hands its clients one session after another, so name PostgreSQL itself in database.url"
+            )
