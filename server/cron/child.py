@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from server.cluster.guardian import CHANNEL_FD
-from server.cron.context import AsyncContext, Channel, Context, JobCancelled, RunSpec
+from server.cron.context import AsyncContext, Channel, Context, JobCancelled, RunSpec, storable
 
 RESULT_BYTES_MAX = 65_536
 ERROR_CHARACTERS_MAX = 16_000
@@ -72,8 +72,7 @@ def _checked(result: Any) -> Any:
 
 def _storable(text: str) -> str:
     """The end of a text, without what PostgreSQL's text cannot hold."""
-    text = text.encode("utf-8", "backslashreplace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
-    return text[-ERROR_CHARACTERS_MAX:]
+    return storable(text)[-ERROR_CHARACTERS_MAX:]
 
 
 def main() -> None:

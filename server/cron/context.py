@@ -25,6 +25,11 @@ MESSAGE_CHARACTERS_MAX = 200
 PACKET_BYTES_MAX = 200_000
 
 
+def storable(text: str) -> str:
+    """A text without what PostgreSQL cannot hold: NUL, and halves of characters."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 class JobCancelled(BaseException):
     """The job is asked to stop; passes every `except Exception` of the job's own code."""
 
@@ -123,7 +128,8 @@ class Context:
 
     def progress(self, done: float, total: float, message: str = "") -> None:
         """Reports how far the job is; cheap, may be called as often as wanted."""
-        self._channel.progress({"done": done, "total": total, "message": message[:MESSAGE_CHARACTERS_MAX]})
+        message = storable(message[:MESSAGE_CHARACTERS_MAX])[:MESSAGE_CHARACTERS_MAX]
+        self._channel.progress({"done": done, "total": total, "message": message})
 
     def sleep(self, seconds: float) -> None:
         """Sleeps; raises JobCancelled as soon as the job is asked to stop."""

@@ -69,12 +69,13 @@ class Executor:
         """Starts a job; its `done` gets the outcome when nothing of it is left.
 
         The guardian must be armed for it (Tenure.hold()).
+        Raises OSError where there is no room for its folder or its descriptors.
         """
+        Path(spec.scratch).mkdir(parents=True, mode=0o700)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         output_read, output_write = os.pipe2(os.O_CLOEXEC)
         os.set_blocking(output_read, False)
         ours.setblocking(False)
-        Path(spec.scratch).mkdir(parents=True, mode=0o700)
         job = Job(spec, ours, output_read, self._loop.create_future())
         self.jobs[spec.run_id] = job
         self._loop.add_reader(ours, self._read_channel, job)
@@ -172,7 +173,12 @@ class Executor:
             if not data:
                 self._loop.remove_reader(job.channel)
                 return
-            message = msgspec.json.decode(data)
+            try:
+                message = msgspec.json.decode(data, type=dict[str, Any])
+            except msgspec.DecodeError as error:
+                # Such as a progress of NaN. The run goes on, and its ending counts.
+                log.warning("a job said what nobody understands", run=job.spec.run_id, error=str(error))
+                continue
             if "progress" in message:
                 job.progress = message["progress"]
                 self._progressed(job.spec.run_id, message["progress"])

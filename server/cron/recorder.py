@@ -55,6 +55,10 @@ class Recorder:
             )
         except DatabaseUnavailableError:
             return frozenset()  # a newer report follows in a second; this one is worth no trouble
+        except psycopg.Error as error:
+            # One of them does not fit into the table; that costs this second's reports, and no run.
+            log.error("progress could not be written", runs=list(reports), error=str(error))
+            return frozenset()
         return frozenset(reports) - frozenset(row.accepted)
 
     async def finish(

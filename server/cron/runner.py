@@ -132,8 +132,7 @@ class Runner:
 
     async def _see_to_the_end(self, run_id: int, task: Task, attempt: int) -> None:
         try:
-            job = self._launch(run_id, task)
-            outcome = await job.done
+            outcome = await self._outcome(run_id, task)
             self._tenure.release()
             if outcome.status == "lost":
                 log.warning("run lost", task=task.name, run=run_id)
@@ -145,6 +144,13 @@ class Runner:
             log.info("run ended", task=task.name, run=run_id, status=outcome.status, answer=answer)
         finally:
             self._confirmed_at.pop(run_id, None)
+
+    async def _outcome(self, run_id: int, task: Task) -> Outcome:
+        try:
+            job = self._launch(run_id, task)
+        except OSError as error:
+            return Outcome("failed", error=f"its process could not be started: {error}")
+        return await job.done
 
     def _launch(self, run_id: int, task: Task) -> Job:
         spec = RunSpec(

@@ -107,3 +107,27 @@ def test_a_killed_child_harms_nobody_else(one_node, tmp_path):
     os.kill(run["pid"], signal.SIGKILL)
     assert ended(fleet)["status"] == "failed"
     assert fleet.processes[1].poll() is None
+
+
+def test_a_progress_that_nothing_can_hold_costs_neither_the_run_nor_later_reports(one_node):
+    fleet = one_node("reports_badly")
+    run = ended(fleet)
+    assert (run["status"], run["result"]) == ("succeeded", "done")
+    assert run["progress"] == {"done": 1, "total": 2, "message": "a\N{REPLACEMENT CHARACTER}b\\ud800"}
+
+
+def test_a_job_whose_process_cannot_be_started_fails_with_the_reason_and_is_not_tried_in_a_circle(
+    fleet, tmp_path
+):
+    made = fleet({"job": {"function": "witness:fails", "every": "1h"}})
+    scratch = made.folder / "var" / "run" / "scratch"
+    scratch.parent.mkdir(parents=True)
+    scratch.touch()
+    made.start(1)
+    made.wait_ready()
+    run = ended(made)
+    assert run["status"] == "failed"
+    assert "could not be started" in run["error"]
+    assert str(scratch) in run["error"]
+    assert made.get("/tasks/job")["running"] is None
+    assert len(made.runs()) == 1

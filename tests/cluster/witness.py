@@ -78,3 +78,11 @@ def returns_nul(context) -> str:
 def prints_much(context) -> None:
     for number in range(20_000):
         print("line", number)
+
+
+def reports_badly(context) -> str:
+    """Reports what neither JSON nor PostgreSQL can hold."""
+    context.progress(1, 2, "a\0b\ud800")
+    context.sleep(1.2)
+    context.progress(float("nan"), 2)
+    return "done"
