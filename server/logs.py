@@ -1,10 +1,62 @@
 """Structured logs: one line an event, for people or as JSON."""
 
+import contextlib
 import logging
+import os
+import queue
 import sys
+import threading
 from typing import Literal
 
 import structlog
+
+LINES_MAX = 10_000
+FLUSH_SECONDS_MAX = 1.0
+
+
+class BackgroundHandler(logging.Handler):
+    """Writes to a descriptor from a thread of its own.
+
+    Who reads our output may stop reading, and then a write to the full pipe lasts for
+    ever. Neither a heartbeat nor a soft stop nor the event loop may wait for that. Lines
+    that nobody reads are left out, once LINES_MAX of them wait, and counted.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+        self._lines: queue.Queue[bytes] = queue.Queue(LINES_MAX)
+        self._left_out = 0
+        threading.Thread(target=self._write, name="log", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._lines.put_nowait(f"{self.format(record)}\n".encode(errors="backslashreplace"))
+        except queue.Full:
+            self._left_out += 1
+        except Exception:
+            self.handleError(record)  # as every handler does with a record that can't be formatted
+
+    def flush(self) -> None:
+        """Waits for what is to be written, also at the process's end; FLUSH_SECONDS_MAX at most."""
+        written = self._lines.all_tasks_done
+        with written:
+            written.wait_for(lambda: self._lines.unfinished_tasks == 0, FLUSH_SECONDS_MAX)
+
+    def _write(self) -> None:
+        while True:
+            line = self._lines.get()
+            # To the descriptor itself: a stream's own lock, held by this thread in a write that
+            # does not end, would keep the process from ending.
+            with contextlib.suppress(OSError):  # nobody is there to read, nor to be told of it
+                while line:
+                    line = line[os.write(self._descriptor, line) :]
+            self._lines.task_done()
+            if self._left_out:
+                left_out, self._left_out = self._left_out, 0
+                structlog.get_logger(__name__).warning(
+                    "nobody read the log; lines were left out", lines=left_out
+                )
 
 
 def configure_logs(level: str, form: Literal["console", "json"], **always: str) -> None:
@@ -37,7 +89,7 @@ def configure_logs(level: str, form: Literal["console", "json"], **always: str) 
             last,
         ],
     )
-    handler = logging.StreamHandler()
+    handler = BackgroundHandler(sys.stderr.fileno())
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers = [handler]

@@ -34,3 +34,36 @@ def service(tmp_path: Path, project: Path) -> Iterator[Service]:
     )
     yield one
     one.clean_up()
+
+
+@pytest.fixture
+def workers(fleet, tmp_path: Path) -> Callable[..., Fleet]:
+    """Makes fleets whose tasks all do witness.work for some seconds."""
+
+    def make(count: int, seconds: float, every: str = "1h", **cluster: Any) -> Fleet:
+        witness = tmp_path / "witness.jsonl"
+        witness.touch()
+        task = {
+            "function": "witness:work",
+            "every": every,
+            "params": {"path": str(witness), "seconds": seconds},
+        }
+        made = fleet({f"task-{number:02}": task for number in range(count)}, **cluster)
+        made.witness = witness
+        return made
+
+    return make
+
+
+@pytest.fixture
+def running(database) -> Iterator[Callable[[], dict[str, tuple[int, str]]]]:
+    """Asks the table, and no node, what runs: task -> (run, node)."""
+    with database.connect() as connection:
+
+        def ask() -> dict[str, tuple[int, str]]:
+            rows = connection.execute(
+                "select task_name, id, node_name from runs where status = 'running'"
+            ).fetchall()
+            return {task: (run, node) for task, run, node in rows}
+
+        yield ask

@@ -68,7 +68,14 @@ def children(pid: int) -> list[int]:
 
 
 class Fleet:
-    """Some nodes of one cluster, on one database, with one configuration."""
+    """Some nodes of one cluster, on one database, with one configuration.
+
+    program: what a node runs; `faulty` for one that a test can break.
+    output: a descriptor that takes what nodes say, instead of their log files.
+    """
+
+    program = "server"
+    output: int | None = None
 
     def __init__(self, folder: Path, url: str, tasks: dict[str, Any], **cluster: Any) -> None:
         self.folder = folder
@@ -104,7 +111,7 @@ class Fleet:
                     [
                         sys.executable,
                         "-m",
-                        "server",
+                        self.program,
                         "serve",
                         "--node",
                         str(number),
@@ -114,8 +121,8 @@ class Fleet:
                     env=environ,
                     cwd=self.folder,
                     stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
+                    stdout=log if self.output is None else self.output,
+                    stderr=log if self.output is None else self.output,
                 )
 
     def signal(self, number: int, what: signal.Signals) -> None:
@@ -124,7 +131,9 @@ class Fleet:
 
     def wait_for_end(self, number: int, seconds: float = 15.0) -> int:
         """The exit code of a node that ends."""
-        return self.processes.pop(number).wait(timeout=seconds)
+        code = self.processes[number].wait(timeout=seconds)
+        del self.processes[number]  # not before: whoever does not end is ended with the fleet
+        return code
 
     def restart(self, number: int) -> None:
         """Lets a node drain and starts it again."""
