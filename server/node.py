@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 import structlog
@@ -82,7 +82,7 @@ class Node:
         loop.add_signal_handler(signal.SIGINT, self._on_sigint)
         http = self._serve_http()
         await self._database.open()
-        serving = {asyncio.create_task(self._batcher.run()), asyncio.create_task(self._feed.run())}
+        serving = {self._for_good(self._batcher.run()), self._for_good(self._feed.run())}
         cluster = asyncio.create_task(self._take_part())
         await self._stop_asked.wait()
         await self._stop(http, cluster, serving)
@@ -133,10 +133,7 @@ class Node:
                 return
             await self._define_tasks()
             self._is_prepared = True
-            services = [
-                asyncio.create_task(self._listener.run()),
-                asyncio.create_task(self._scheduler.run()),
-            ]
+            services = [self._for_good(self._listener.run()), self._for_good(self._scheduler.run())]
             while not self._stop_asked.is_set():
                 await self._live_a_tenure()
         except RingfenceError as error:
@@ -150,6 +147,19 @@ class Node:
         finally:
             for service in services:
                 service.cancel()
+
+    def _for_good(self, service: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """Runs a part that never ends by itself: without it this node would look healthy and do nothing."""
+
+        def ended(task: "asyncio.Task[None]") -> None:
+            if not task.cancelled():
+                log.error("the node cannot go on", node=self.name, exc_info=task.exception())
+                self._failure = RingfenceError("unexpected error")
+                self._stop_asked.set()
+
+        task = asyncio.create_task(service)
+        task.add_done_callback(ended)
+        return task
 
     async def _define_tasks(self) -> None:
         while not self._stop_asked.is_set():

@@ -89,6 +89,18 @@ def test_a_log_that_nobody_reads_holds_up_neither_lease_nor_runs_nor_requests_no
     assert fleet.wait_for_end(1) == 0
 
 
+def test_a_node_whose_scheduler_fails_ends_instead_of_looking_healthy(workers, running):
+    fleet = workers(1, seconds=1)
+    fleet.program = "faulty"
+    fleet.start(1)
+    fleet.wait_ready()
+    wait_until(running, 30, "a run")
+    fleet.signal(1, signal.SIGWINCH)
+    assert fleet.wait_for_end(1, 30) == 1
+    assert "nobody foresaw this" in fleet.log(1)
+    assert running() == {}
+
+
 def test_heartbeats_go_on_while_a_node_drains_for_longer_than_its_lease(workers, running):
     fleet = workers(2, seconds=TTL_SECONDS + 10, drain_seconds=25)
     fleet.start(1)
