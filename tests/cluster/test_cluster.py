@@ -212,7 +212,8 @@ def test_a_second_node_of_the_same_name_ends_with_a_clear_error(ten_tasks, fleet
     first.wait_ready()
     second = fleet({})
     second.start(1)
-    assert second.processes[1].wait(timeout=30) == 1
+    # The one exit code after which supervisord does not start it again.
+    assert second.processes[1].wait(timeout=30) == 2
     assert "node-1 is in use" in second.log(1)
     assert first.processes[1].poll() is None
 
