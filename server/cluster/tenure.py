@@ -50,6 +50,7 @@ class Tenure:
         self._peers: tuple[Peer, ...] = ()
         self._holds = 0
         self._loop_jobs = 0
+        self._risk_untold = False  # set by the heartbeat's side, until the loop has heard of it
         self._guard = threading.Lock()  # over the lease and the holds, which two threads change
         self._armed = asyncio.Event()
         self._awaited_serial = 0
@@ -134,9 +135,10 @@ class Tenure:
         self._loop.call_soon_threadsafe(self._events.lost)
 
     def at_risk(self) -> None:
-        log.error("no renewal before the soft stop: all runs are stopped", node=self.name)
+        self._risk_untold = True
         self._kill_all()
-        self._loop.call_soon_threadsafe(self._events.at_risk)
+        self._loop.call_soon_threadsafe(self._tell_risk)
+        log.error("no renewal before the soft stop: all runs are stopped", node=self.name)
 
     def guardian_overdue(self) -> None:
         with self._guard:
@@ -164,7 +166,15 @@ class Tenure:
             log.error("the guardian is gone", error=str(error), guardian_pid=self.guardian.pid)
             self._events.guardian_gone()
 
+    def _tell_risk(self) -> None:
+        if self._risk_untold:
+            self._risk_untold = False
+            self._events.at_risk()
+
     def _heard(self, message: dict[str, Any]) -> None:
+        # A loop that was busy finds both waiting, in any order: a job that the soft stop
+        # ended must not pass for one that died by itself, which would not be due again.
+        self._tell_risk()
         if message["is"] == "armed":
             self._armed.set()
         else:

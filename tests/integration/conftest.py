@@ -1,11 +1,12 @@
 """Fixtures of the tests that speak HTTP with the application."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from cluster_rows import Cluster
+from fake_node import FakeNode
 from http_service import Service
 from tornado.ioloop import IOLoop
 from two_ways import Way
@@ -64,3 +65,17 @@ def cluster(service, database):
     found.define(Catalogue.from_settings(service.settings), "report", "sweep")
     yield found
     found.connection.close()
+
+
+@pytest.fixture
+def fake_node(tmp_path: Path) -> Iterator[Callable[..., FakeNode]]:
+    """Starts nodes that hold a lock and jobs, and ends what is left of them."""
+    made: list[FakeNode] = []
+
+    def make(lease_seconds: float, *programs: str) -> FakeNode:
+        made.append(FakeNode(tmp_path / "locks", lease_seconds, *programs))
+        return made[-1]
+
+    yield make
+    for node in made:
+        node.close()

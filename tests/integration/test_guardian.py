@@ -1,7 +1,6 @@
 """The guardian: real processes, real signals."""
 
 import asyncio
-import contextlib
 import json
 import os
 import select
@@ -9,117 +8,21 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fake_node import ABANDONER, SLEEPER, is_gone, wait_until
 
 from server.cluster.guardian import boot_time
 from server.cluster.guardianship import Guardianship
 from server.cluster.heartbeat import Pace
 from server.cluster.lease import Lease
-from server.cluster.lifelock import LifeLock, LockIdentity, is_proven_dead
+from server.cluster.lifelock import LifeLock, is_proven_dead
 from server.cluster.tenure import Tenure, TenureEvents
-
-NODE = """
-import json, os, sys
-from pathlib import Path
-from server.cluster.guardian import boot_time
-from server.cluster.guardianship import Guardianship
-from server.cluster.lifelock import LifeLock
-
-lock = LifeLock(Path(sys.argv[1]), "node")
-guardian = Guardianship(lock.fd)
-guardian.arm(boot_time() + float(sys.argv[2]), 0)
-null = os.open(os.devnull, os.O_RDWR)
-for run, program in enumerate(sys.argv[3:], 1):
-    guardian.start(run, [sys.executable, "-c", program], (null, null))
-pids = {}
-def told(message):
-    if message["is"] == "started":
-        pids[message["run"]] = message["pid"]
-import select
-while len(pids) < len(sys.argv) - 3:
-    select.select([guardian.socket], [], [], 10)
-    guardian.receive(told)
-identity = lock.identity
-print(json.dumps({"guardian": guardian.pid, "jobs": list(pids.values()),
-                  "lock": [identity.boot_id, identity.path, identity.device, identity.inode]}), flush=True)
-sys.stdin.read()
-"""
-
-SLEEPER = "import time; time.sleep(600)"
-# Its grandchild leaves the session and loses its parent, as a daemon does.
-ABANDONER = """
-import os, sys, time
-if os.fork() == 0:
-    os.setsid()
-    if os.fork() == 0:
-        open(sys.argv[1] if len(sys.argv) > 1 else PATH, "w").write(str(os.getpid()))
-        time.sleep(600)
-    os._exit(0)
-time.sleep(600)
-"""
-
-
-def wait_until(condition, seconds: float = 10.0):
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        select.select([], [], [], 0.01)
-    return value
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    return state in "ZX"
-
-
-class FakeNode:
-    """A process that holds a lock and a guardian with jobs, as a node does."""
-
-    def __init__(self, folder: Path, lease_seconds: float, *programs: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", NODE, str(folder), str(lease_seconds), *programs],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        told = json.loads(self.process.stdout.readline())
-        self.guardian: int = told["guardian"]
-        self.jobs: list[int] = told["jobs"]
-        self.lock = LockIdentity(*told["lock"])
-
-    def everybody(self) -> list[int]:
-        return [self.process.pid, self.guardian, *self.jobs]
-
-    def close(self) -> None:
-        for pid in self.everybody():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        self.process.wait()
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.close()
-        self.process.stdout.close()
-
-
-@pytest.fixture
-def fake_node(tmp_path: Path) -> Iterator[object]:
-    made: list[FakeNode] = []
-
-    def make(lease_seconds: float, *programs: str) -> FakeNode:
-        made.append(FakeNode(tmp_path / "locks", lease_seconds, *programs))
-        return made[-1]
-
-    yield make
-    for node in made:
-        node.close()
+from server.process import loop_factory
 
 
 def test_the_lock_is_held_while_any_process_lives_and_free_when_all_are_gone(fake_node):
@@ -199,11 +102,63 @@ def test_a_node_without_a_database_kills_its_frozen_guardian_before_the_lease_en
     assert asyncio.run(let_the_lease_pass()) > 0
 
 
-def test_node_and_guardian_killed_together_leave_no_job(fake_node):
-    node = fake_node(600, SLEEPER)
-    os.kill(node.process.pid, signal.SIGKILL)
-    os.kill(node.guardian, signal.SIGKILL)
-    wait_until(lambda: is_gone(node.jobs[0]), 5)
+def test_a_job_that_is_stopped_is_killed_at_the_deadline_as_any_other(fake_node):
+    node = fake_node(3, SLEEPER)
+    os.kill(node.jobs[0], signal.SIGSTOP)
+    wait_until(lambda: is_gone(node.jobs[0]) and is_gone(node.process.pid), 10)
+
+
+def test_when_the_guardian_is_killed_its_node_ends_what_a_job_had_abandoned(guardian, tmp_path):
+    note = tmp_path / "grandchild"
+    guardian.arm(boot_time() + 60, 0)
+    os.close(start(guardian, 1, f"PATH = {str(note)!r}\n{ABANDONER}"))
+    grandchild = int(wait_until(lambda: note.exists() and note.read_text()))
+    os.kill(guardian.pid, signal.SIGKILL)
+    guardian.end()
+    assert is_gone(grandchild)
+
+
+def test_a_node_that_reads_no_answer_can_not_hold_up_its_guardian(fake_node):
+    """As one that is frozen, or holds the GIL: the guardian must kill at the deadline all the same."""
+    node = fake_node(4, SLEEPER)
+    node.flood(2000)
+    assert not is_gone(node.jobs[0])
+    wait_until(lambda: is_gone(node.jobs[0]) and is_gone(node.process.pid), 10)
+
+
+def test_a_busy_loop_hears_of_the_soft_stop_before_it_hears_what_that_ended(tmp_path):
+    """Else a job that was stopped passes for one that died by itself, which is not due again."""
+    heard: list[str] = []
+    job: list[int] = []
+
+    def told(message: dict[str, object]) -> None:
+        heard.append(str(message["is"]))
+        job.append(int(str(message.get("pid", 0))))
+
+    async def be_busy() -> None:
+        events = TenureEvents(print, lambda: heard.append("at risk"), print, told, print)
+        tenure = Tenure("node-1", LifeLock(tmp_path / "locks", "node-1"), events)
+        lease = Lease(boot_time(), ttl_seconds=60, margin_seconds=2)
+        tenure.begin(
+            1, lease, "postgresql://nobody@127.0.0.1:1/nothing", Pace(1, 60, 2, proof_of_death=False)
+        )
+        assert await tenure.hold()
+        with Path(os.devnull).open("r+b") as null:
+            tenure.guardian.start(1, [sys.executable, "-c", SLEEPER], (null.fileno(), null.fileno()))
+        while not heard:
+            await asyncio.sleep(0.01)
+        stopping = threading.Thread(target=tenure.at_risk)
+        stopping.start()
+        wait_until(lambda: is_gone(job[0]))
+        assert select.select([tenure.guardian.socket], [], [], 10)[0]
+        stopping.join()
+        while "ended" not in heard:
+            await asyncio.sleep(0.01)
+        await tenure.end()
+
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(be_busy())
+    assert heard == ["started", "at risk", "ended"]
 
 
 @pytest.fixture
