@@ -22,6 +22,7 @@ from typing import Protocol
 
 import psycopg
 import structlog
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import namedtuple_row
 
 from server.cluster.lease import Lease, boot_time
@@ -33,6 +34,7 @@ from server.postgres.dsn import connection_string
 from server.postgres.statements import load
 
 ATTEMPT_SECONDS_MAX = 2.0
+CALL_SECONDS_MIN = 0.1  # for a heartbeat whose connect took nearly all of an attempt
 BACK_OFF_SECONDS_MAX = 0.5
 STATEMENTS = load("server.cluster", "nodes.sql")
 
@@ -102,6 +104,8 @@ class Heartbeat(threading.Thread):
             # restart begins every watch anew.
             synchronous_commit="off",
         )
+        # Two seconds for the whole attempt, whatever the URL says about connecting.
+        self._conninfo = make_conninfo(self._conninfo, connect_timeout=int(ATTEMPT_SECONDS_MAX))
         self._member = {"name": name, "incarnation": incarnation}
         self._pace = pace
         self._holder = holder
@@ -147,8 +151,10 @@ class Heartbeat(threading.Thread):
 
     def _beat(self) -> bool:
         """One attempt; False when the lease was refused."""
+        began = boot_time()
         connection = self._connect()
         sent_at = boot_time()
+        connection.call_seconds_max = max(CALL_SECONDS_MIN, began + ATTEMPT_SECONDS_MAX - sent_at)
         row = connection.execute(STATEMENTS["heartbeat"], self._member).fetchone()
         heard_at = boot_time()
         assert row is not None, "heartbeat() returns one row"
@@ -188,7 +194,6 @@ class Heartbeat(threading.Thread):
     def _connect(self) -> TimedConnection:
         if self._connection is None:
             connection = TimedConnection.connect(self._conninfo, autocommit=True, row_factory=namedtuple_row)
-            connection.call_seconds_max = ATTEMPT_SECONDS_MAX
             self._connection = connection
             self._connections_made += 1
         return self._connection
