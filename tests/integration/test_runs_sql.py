@@ -286,6 +286,16 @@ def test_the_second_loss_in_a_row_waits_and_the_third_fails_until_the_next_time(
     assert busy.task("backup") == (None, None, None, 0)
 
 
+def test_a_task_that_failed_by_its_third_loss_starts_at_its_next_time_as_if_new(busy):
+    for _ in range(3):
+        lose(busy, "node-1")
+    assert busy.start("backup", "node-2") == (None, "not_due")
+    with busy.database.connect_as_owner() as owner:
+        owner.execute("update tasks set next_run_at = clock_timestamp() where name = 'backup'")
+    run, _ = busy.start("backup", "node-2")
+    assert busy.run(run) == ("running", "schedule", None, 1)
+
+
 def test_a_success_forgets_earlier_losses(busy):
     lose(busy, "node-1")
     run, _ = busy.start("backup", "node-2")
