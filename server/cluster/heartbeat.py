@@ -125,6 +125,17 @@ class Heartbeat(threading.Thread):
 
     def run(self) -> None:
         self._soft_stop.start()
+        try:
+            self._beat_on()
+        except Exception:
+            # Without renewals the lease would end all the same, and this node be nobody for ever.
+            log.exception("the heartbeat cannot go on", **self._member)
+            self._holder.refused()
+        # After a refusal the soft stop goes on: a frozen guardian may still hold runs.
+        self._disconnect()
+
+    def _beat_on(self) -> None:
+        """Beats until it is stopped or refused."""
         back_off = 0.05
         silent_since: float | None = None
         while not self._stopped.is_set():
@@ -146,8 +157,6 @@ class Heartbeat(threading.Thread):
                 silent_since, back_off = None, 0.05
                 pause = max(0.0, self._pace.heartbeat_seconds - (boot_time() - began))
             self._stopped.wait(pause)
-        # After a refusal the soft stop goes on: a frozen guardian may still hold runs.
-        self._disconnect()
 
     def _beat(self) -> bool:
         """One attempt; False when the lease was refused."""

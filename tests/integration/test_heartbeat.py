@@ -92,3 +92,16 @@ def test_the_lease_of_each_member_is_as_long_as_that_member_asked_for(database, 
         wait_until(lambda: beating.leases)
         left = "select lease_expires_at - heartbeat_at between '39.9 s' and '40.1 s' from nodes where name = 'watcher'"
         assert connection.execute(left).fetchone() == (True,)
+
+
+def test_a_heartbeat_that_fails_in_a_way_nobody_foresaw_gives_the_lease_up(database, connection):
+    """Then the node joins anew; with neither a heartbeat nor a word of its end it would do nothing for ever."""
+
+    class Failing(Beating):
+        def renewed(self, lease, beat) -> None:
+            raise RuntimeError("nobody foresaw this")
+
+    with Failing(database.application_url, connection) as beating:
+        beating.thread.join(10)
+        assert not beating.thread.is_alive()
+    assert beating.refusals == 1
