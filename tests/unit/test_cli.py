@@ -13,6 +13,7 @@ import pytest
 from server.cli import configuration, lock, main, ports
 from server.cli.commands import app
 from server.errors import ConfigurationError
+from server.node import NAME_IN_USE_EXIT, NAME_IN_USE_PAUSE_SECONDS
 from server.postgres.socket_folder import SOCKET_PATH_BYTES_MAX, socket_folder
 from server.process import siblings
 from server.settings import Settings, load
@@ -249,6 +250,16 @@ def test_the_shipped_file_is_safe_for_the_database_and_the_jobs(project: Path) -
     assert int(nodes["stopwaitsecs"]) == stop_seconds(defaults)
     assert int(postgres["priority"]) < int(nodes["priority"]), "started first, stopped last"
     assert postgres["stopsignal"] == "INT"
+
+
+def test_an_instance_whose_name_is_taken_is_not_started_again_in_a_circle(project: Path) -> None:
+    shipped = configparser.RawConfigParser()
+    shipped.read(project / "supervisord.conf")
+    node = shipped["fcgi-program:node"]
+    assert node["autorestart"] == "unexpected"
+    assert node["exitcodes"].split(",") == [str(NAME_IN_USE_EXIT)]
+    # What ends sooner counts as a false start, and is repeated whatever its exit code.
+    assert float(node["startsecs"]) < NAME_IN_USE_PAUSE_SECONDS
 
 
 def test_a_lock_is_held_once_and_names_its_holder(tmp_path: Path) -> None:
