@@ -136,7 +136,7 @@ class Membership:
                 return row.incarnation, Lease(sent_at, self._pace.ttl_seconds, self._pace.margin_seconds)
 
             holder = (row.holder_incarnation, row.holder_heartbeat_at)
-            if await self._buried_by_proof(connection):
+            if self._pace.proof_of_death and await self._buried_by_proof(connection):
                 continue
             if seen is None:
                 log.warning(
