@@ -168,8 +168,9 @@ class Heartbeat(threading.Thread):
         heard_at = boot_time()
         assert row is not None, "heartbeat() returns one row"
         if not row.renewed:
-            log.error("heartbeat refused: the lease is over", **self._member)
+            # First the stop, then the news of it: a log that nobody reads any more blocks.
             self._holder.refused()
+            log.error("heartbeat refused: the lease is over", **self._member)
             return False
         lease = Lease(sent_at, self._pace.ttl_seconds, self._pace.margin_seconds)
         self._soft_stop.renew(lease)

@@ -134,6 +134,9 @@ class Tenure:
         self._kill_all()
         self._loop.call_soon_threadsafe(self._events.lost)
 
+    # Whoever must stop something does so before it says so: a log that nobody reads any
+    # more blocks, and the lease goes on to end.
+
     def at_risk(self) -> None:
         self._risk_untold = True
         self._kill_all()
@@ -144,8 +147,8 @@ class Tenure:
         with self._guard:
             holding = self._holds > 0
         if holding:
-            log.error("the guardian let its deadline pass and is killed with its jobs", node=self.name)
             self.guardian.end_at_once()
+            log.error("the guardian let its deadline pass and is killed with its jobs", node=self.name)
 
     def peers(self) -> tuple[Peer, ...]:
         return self._peers
