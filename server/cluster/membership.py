@@ -223,6 +223,8 @@ class Membership:
         )
         if before != after:
             self.quiet_since = boot_time()
+            live = [member.name for member in members if member.state == "live"]
+            log.info("members changed", node=self.name, version=self._version, live=live)
             self._changed()
 
     @property
