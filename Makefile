@@ -21,7 +21,7 @@ VENV_STATE := $(shell \
     && $(BIN)/python -c '' 2>/dev/null && echo usable)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check verify burst chaos bench clean venv
+.PHONY: help install run test check verify burst chaos storm bench clean venv
 
 help:
 	@echo 'make run       install what is needed and run everything here, until Ctrl-C'
@@ -29,7 +29,8 @@ help:
 	@echo 'make check     ruff, mypy and import-linter'
 	@echo 'make verify    the model of the lease protocol, with spin (DEPTH=3 or 4: longer)'
 	@echo 'make burst     10,000 withdrawals at one moment, against the running service'
-	@echo 'make chaos     bursts while things die, ten times each (ROUNDS=10)'
+	@echo 'make chaos     money and tasks while things die (ROUNDS=10; RUNS=2000 SEED=7: longer)'
+	@echo 'make storm     the part of chaos about tasks alone (ARGS=--help)'
 	@echo 'make bench     Ringfence beside other servers, an hour (ARGS=--quick: minutes)'
 	@echo 'make install   only install, into $(VENV)'
 	@echo 'make clean     remove $(VENV) and what builds left; the data in var/ stays'
@@ -57,8 +58,14 @@ verify:
 burst: $(INSTALLED)
 	@$(BIN)/ringfence burst $(ARGS)
 
+# -s, so that a storm of many minutes says what it does. Its report stays in var/chaos.
 chaos: $(INSTALLED_TEST)
-	@RINGFENCE__CHAOS_ROUNDS=$(or $(ROUNDS),10) $(BIN)/python -m pytest tests/chaos $(ARGS)
+	@RINGFENCE__CHAOS_ROUNDS=$(or $(ROUNDS),10) RINGFENCE__CHAOS_RUNS=$(or $(RUNS),0) \
+	    RINGFENCE__CHAOS_SEED=$(or $(SEED),55) RINGFENCE__CHAOS_FOLDER=$(CURDIR)/var/chaos \
+	    $(BIN)/python -m pytest -s tests/chaos $(ARGS)
+
+storm: $(INSTALLED_TEST)
+	@PYTHONPATH=$(CURDIR):$(CURDIR)/tests/chaos:$(CURDIR)/tests/cluster $(BIN)/python -m storm $(ARGS)
 
 bench: $(INSTALLED_BENCH)
 	@$(BIN)/python benchmarks/burst.py $(ARGS)
