@@ -32,7 +32,7 @@ class Standing:
     settled_at: Mapping[str, float]
 
 
-def may_start_at(task: str, due: float, standing: Standing) -> float | None:
+def may_start_at(task: str, due: float, standing: Standing, *, out_of_turn: bool = False) -> float | None:
     """From when on this node may try to start `task`, due at `due`; None for "not as things are"."""
     owner = standing.owners.get(task)
     if owner == standing.me:
@@ -41,7 +41,18 @@ def may_start_at(task: str, due: float, standing: Standing) -> float | None:
     if standing.me not in others:
         return None
     place = preference(task, others).index(standing.me)
+    if out_of_turn and standing.me == _substitute(task, due, others, standing):
+        return due
     # After a change of membership the new owner gets the same time to begin, and so does
     # one that has just settled.
     free = standing.settled_at.get(owner, due) if owner is not None else due
     return max(due, standing.quiet_since, free) + OVERDUE_SECONDS + PLACE_SECONDS * place
+
+
+def _substitute(task: str, due: float, others: Sequence[str], standing: Standing) -> str | None:
+    """Who starts the task while its owner settles: the first of those that don't."""
+    owner = standing.owners.get(task)
+    if owner is None or standing.settled_at.get(owner, due) <= due:
+        return None
+    settled = [node for node in others if standing.settled_at.get(node, due) <= due]
+    return preference(task, settled)[0] if settled else None

@@ -141,7 +141,8 @@ class Scheduler:
                 continue
             # A tick of a running task is skipped by whoever may start it.
             moment = seen.next_run_at if seen.running_id is not None else seen.earliest
-            start_at = may_start_at(seen.name, self._view.on_own_clock(moment), standing)
+            due = self._view.on_own_clock(moment)
+            start_at = may_start_at(seen.name, due, standing, out_of_turn=moment == seen.due_at)
             if start_at is None:
                 continue
             if start_at > boot_time():

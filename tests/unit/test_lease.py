@@ -56,5 +56,38 @@ def test_an_owner_that_settles_gets_its_time_after_that():
     assert late >= 900.0 + OVERDUE_SECONDS
 
 
+SETTLING = {"node-1": 52.0, "node-2": 10.0, "node-3": 10.0}
+
+
+def test_what_is_due_out_of_turn_does_not_wait_for_an_owner_that_settles():
+    moments = sorted(
+        may_start_at("backup", 50.0, standing(node, settled_at=SETTLING), out_of_turn=True)
+        for node in ("node-2", "node-3")
+    )
+    assert moments[0] == 50.0
+    assert moments[1] >= 52.0 + OVERDUE_SECONDS, "one takes its place, the others wait as ever"
+
+
+def test_a_tick_waits_for_an_owner_that_settles():
+    moments = [
+        may_start_at("backup", 50.0, standing(node, settled_at=SETTLING)) for node in ("node-2", "node-3")
+    ]
+    assert min(moments) >= 52.0 + OVERDUE_SECONDS
+
+
+def test_no_node_that_settles_itself_takes_the_place_of_one():
+    settling = dict.fromkeys(SETTLING, 52.0)
+    for node in ("node-2", "node-3"):
+        moment = may_start_at("backup", 50.0, standing(node, settled_at=settling), out_of_turn=True)
+        assert moment >= 52.0 + OVERDUE_SECONDS
+
+
+def test_an_owner_that_has_settled_starts_what_is_due_out_of_turn_itself():
+    settled = dict.fromkeys(SETTLING, 10.0)
+    assert may_start_at("backup", 50.0, standing("node-1", settled_at=settled), out_of_turn=True) == 50.0
+    for node in ("node-2", "node-3"):
+        assert may_start_at("backup", 50.0, standing(node, settled_at=settled), out_of_turn=True) > 50.0
+
+
 def test_a_node_that_does_not_know_a_task_never_claims_it():
     assert may_start_at("backup", 50.0, standing("node-9")) is None
