@@ -42,6 +42,8 @@ class Tenure:
         self.incarnation = 0
         self.lock = lock
         self.is_over = False
+        self.soft_stopped_at = float("-inf")
+        """When every run was last stopped for want of a renewal; on boot_time(), and read by the loop."""
         self.guardian = Guardianship(lock.fd)
         self._events = events
         self._loop = asyncio.get_running_loop()
@@ -135,6 +137,7 @@ class Tenure:
 
     def at_risk(self) -> None:
         log.error("no renewal before the soft stop: all runs are stopped", node=self.name)
+        self.soft_stopped_at = boot_time()
         self._kill_all()
         self._loop.call_soon_threadsafe(self._events.at_risk)
 

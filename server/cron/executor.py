@@ -20,6 +20,7 @@ import msgspec
 import structlog
 
 from server.cluster.guardianship import GuardianGoneError
+from server.cluster.lease import boot_time
 from server.cluster.tenure import Tenure
 from server.cron.context import PACKET_BYTES_MAX, RunSpec
 
@@ -54,6 +55,7 @@ class Job:
     reason: Reason | None = None
     pid: int | None = None
     timers: list[asyncio.TimerHandle] = field(default_factory=list)
+    started_at: float = field(default_factory=boot_time)
 
 
 class Executor:
@@ -186,8 +188,12 @@ class Executor:
         told = job.outcome or {}
         if told.get("outcome") == "returned":
             return Outcome("succeeded", told["result"], output)
-        if job.reason is not None:
-            return Outcome(job.reason, None, output, told.get("error") or _why(job.reason))
+        reason = job.reason
+        if reason is None and job.started_at <= self._tenure.soft_stopped_at:
+            # The soft stop kills from its own thread: the death may be heard of before the reason.
+            reason = "interrupted"
+        if reason is not None:
+            return Outcome(reason, None, output, told.get("error") or _why(reason))
         if told.get("outcome") == "raised":
             return Outcome("failed", None, output, told["error"])
         if told.get("outcome") == "cancelled":
