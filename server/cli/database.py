@@ -3,6 +3,7 @@
 # ruff: noqa: PLC0415 each command imports what it needs, so that --help is quick
 import os
 import shutil
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -57,6 +58,34 @@ def status(config: Config = None) -> None:
         raise typer.Exit(EXIT_NOT_RUNNING)
     state = "accepts connections" if server.is_ready() else "is starting or stopping"
     typer.echo(f"The database {state} (pid {pid}): {server.application_url}")
+
+
+@app.command()
+def upgrade(
+    old_bin: Annotated[
+        Path | None,
+        typer.Option("--old-bin", metavar="FOLDER", help="The programs of the PostgreSQL that made the data."),
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Bring the embedded database's data of an older PostgreSQL to the one that comes with this version.
+
+    Nothing may run meanwhile. The old data stays beside the new and needs its room on the
+    disk until you remove it. On failure everything is as it was.
+    """
+    from server.cli import lock
+    from server.cli.screen import Screen
+
+    settings = settings_for(config)
+    server = _embedded(settings)
+    alone = lock.held(settings.var_folder, "an upgrade of the database")
+    with alone, Screen().step(f"Upgrading {server.data_folder}"):
+        old = server.upgrade(old_bin)
+    if old is None:
+        typer.echo("There is nothing to upgrade.")
+        return
+    typer.echo(f"The old data is in {old}; remove it when you are content.")
+    typer.echo("Start the database, and let it count once: ringfence db psql --owner -- -c analyze")
 
 
 @app.command()
