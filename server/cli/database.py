@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from server.cli.backup_commands import Role
 from server.cli.options import Config, settings_for
 from server.errors import DatabaseUnavailableError, RingfenceError
 from server.postgres.embedded import EmbeddedServer
@@ -64,7 +65,9 @@ def status(config: Config = None) -> None:
 def upgrade(
     old_bin: Annotated[
         Path | None,
-        typer.Option("--old-bin", metavar="FOLDER", help="The programs of the PostgreSQL that made the data."),
+        typer.Option(
+            "--old-bin", metavar="FOLDER", help="The programs of the PostgreSQL that made the data."
+        ),
     ] = None,
     config: Config = None,
 ) -> None:
@@ -94,10 +97,38 @@ def url(owner: Owner = False, config: Config = None) -> None:
     typer.echo(_url(settings_for(config), owner))
 
 
+@app.command()
+def move(
+    url: Annotated[
+        str,
+        typer.Argument(
+            metavar="URL",
+            help="An empty database elsewhere, as the role that is to own the tables; a password may come "
+            "from PGPASSWORD.",
+        ),
+    ],
+    role: Role = "ringfence",
+    config: Config = None,
+) -> None:
+    """Bring the embedded database to another server, with nothing lost; the service must not run.
+
+    Both are compared afterwards. The embedded data stays as it is, and the service uses
+    the new database once database.url names it.
+    """
+    from server.cli.backup import move as run
+    from server.cli.backup import target_of
+    from server.cli.screen import Screen
+
+    settings = settings_for(config)
+    _embedded(settings)
+    run(settings, target_of(url, role), Screen())
+
+
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def psql(context: typer.Context, owner: Owner = False, config: Config = None) -> NoReturn:
     """Open psql on the database. What follows `--` goes to psql: `ringfence db psql -- -c 'select 1'`."""
     from server.postgres.binaries import binary
+    from server.postgres.programs import connection_of
 
     settings = settings_for(config)
     if settings.database.url is None and not EmbeddedServer(settings.var_folder).is_ready():
@@ -109,7 +140,8 @@ def psql(context: typer.Context, owner: Owner = False, config: Config = None) ->
         if found is None:
             raise
         program = found
-    os.execv(program, [program, f"--dbname={_url(settings, owner)}", *context.args])  # noqa: S606 its user's words
+    connection, environment = connection_of(_url(settings, owner))
+    os.execve(program, [program, connection, *context.args], environment)  # noqa: S606 its user's words
 
 
 @app.command(hidden=True)

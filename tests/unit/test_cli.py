@@ -29,12 +29,16 @@ COMMANDS = (
     ["pause"],
     ["resume"],
     ["cancel"],
+    ["backup"],
+    ["restore"],
     ["db"],
     ["db", "start"],
     ["db", "stop"],
     ["db", "status"],
     ["db", "url"],
     ["db", "psql"],
+    ["db", "upgrade"],
+    ["db", "move"],
 )
 
 
