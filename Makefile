@@ -10,6 +10,7 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_TEST := $(VENV)/.installed-test
 INSTALLED_CHECK := $(VENV)/.installed-check
 INSTALLED_BENCH := $(VENV)/.installed-bench
+INSTALLED_HA := $(VENV)/.installed-ha
 
 # A virtual environment is made anew where it can't be used: making or filling it
 # was cut off (.half-done), the folder was moved (its scripts name the old place),
@@ -21,7 +22,7 @@ VENV_STATE := $(shell \
     && $(BIN)/python -c '' 2>/dev/null && echo usable)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check verify burst chaos storm bench clean venv
+.PHONY: help install run test check verify burst chaos storm ha bench clean venv
 
 help:
 	@echo 'make run       install what is needed and run everything here, until Ctrl-C'
@@ -31,6 +32,7 @@ help:
 	@echo 'make burst     10,000 withdrawals at one moment, against the running service'
 	@echo 'make chaos     money and tasks while things die (ROUNDS=10; RUNS=2000 SEED=7: longer)'
 	@echo 'make storm     the part of chaos about tasks alone (ARGS=--help)'
+	@echo 'make ha        six nodes on two PostgreSQL under Patroni, the primary killed in a burst'
 	@echo 'make bench     Ringfence beside other servers, an hour (ARGS=--quick: minutes)'
 	@echo 'make install   only install, into $(VENV)'
 	@echo 'make clean     remove $(VENV) and what builds left; the data in var/ stays'
@@ -67,6 +69,11 @@ chaos: $(INSTALLED_TEST)
 storm: $(INSTALLED_TEST)
 	@PYTHONPATH=$(CURDIR):$(CURDIR)/tests/chaos:$(CURDIR)/tests/cluster $(BIN)/python -m storm $(ARGS)
 
+# Another PostgreSQL than the one that comes with the service: PROGRAMS=/usr/lib/postgresql/15/bin
+ha: $(INSTALLED_HA)
+	@deploy/patroni/install-etcd
+	@$(if $(PROGRAMS),RINGFENCE__HA_PROGRAMS=$(PROGRAMS)) $(BIN)/python -m pytest deploy/patroni -rP $(ARGS)
+
 bench: $(INSTALLED_BENCH)
 	@$(BIN)/python benchmarks/burst.py $(ARGS)
 
@@ -75,7 +82,7 @@ clean:
 	find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +
 
 ifneq ($(VENV_STATE),usable)
-.PHONY: $(INSTALLED) $(INSTALLED_TEST) $(INSTALLED_CHECK) $(INSTALLED_BENCH)
+.PHONY: $(INSTALLED) $(INSTALLED_TEST) $(INSTALLED_CHECK) $(INSTALLED_BENCH) $(INSTALLED_HA)
 endif
 
 $(INSTALLED): setup.py pyproject.toml | venv
@@ -92,6 +99,10 @@ $(INSTALLED_CHECK): $(INSTALLED_TEST)
 
 $(INSTALLED_BENCH): $(INSTALLED)
 	@$(call install,.[bench],what the peers of the benchmark need)
+	@touch $@
+
+$(INSTALLED_HA): $(INSTALLED_TEST)
+	@$(call install,.[ha],Patroni)
 	@touch $@
 
 venv:

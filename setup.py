@@ -80,6 +80,8 @@ setup(
             "ruff>=0.8",
             "types-PyYAML>=6.0.12",
         ],
+        # Patroni with its etcd client, for `make ha`; nothing of ours imports it.
+        "ha": ["patroni[etcd3,psycopg3]>=4.1"],
         # What the peers of benchmarks/ run on; nothing of ours imports it.
         "bench": ["asyncpg>=0.30", "fastapi>=0.115", "httptools>=0.6", "uvicorn>=0.34"],
     },

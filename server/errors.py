@@ -49,6 +49,12 @@ class DatabaseUnavailableError(RingfenceError):
         self.retry_after_seconds = retry_after_seconds
 
 
+class TransferError(RingfenceError):
+    """A backup can't be written or read, or a database can't be filled from it; nothing was changed."""
+
+    code = "transfer_failed"
+
+
 class SchemaMismatchError(RingfenceError):
     """The database's schema is not the one that this version needs."""
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from server.connection_strings import Url, without_password
 from server.durations import parse_duration
 from server.errors import ConfigurationError
 from server.shipped import shipped
@@ -44,8 +45,8 @@ class Http(_Section):
 class Database(_Section):
     """Which PostgreSQL to use: none named means the embedded one."""
 
-    url: str | None = None
-    owner_url: str | None = None
+    url: Url | None = None
+    owner_url: Url | None = None
     one_role: bool = False
     connections: Annotated[int, Field(ge=1, le=100)] = 1
     migrate: bool = True
@@ -245,7 +246,7 @@ def _describe(error: ValidationError, path: Path, origins: Mapping[tuple[str, ..
         shown = (
             ""
             if fault["type"] in {"missing", "extra_forbidden"} or isinstance(fault["input"], dict)
-            else (f" (got {_shorten(repr(fault['input']))})")
+            else (f" (got {_shorten(without_password(repr(fault['input'])))})")
         )
         lines.append(f"{place}: {'.'.join(location) or 'the whole'}: {reason}{shown}")
     return "\n".join(lines)

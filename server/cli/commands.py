@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from server import __version__
-from server.cli import database, ledger, tasks
+from server.cli import backup_commands, database, ledger, tasks
 from server.cli.options import Config, choose_config, settings_for
 from server.errors import ConfigurationError
 
@@ -137,6 +137,7 @@ def scale(
 
 
 tasks.add_to(app)
+backup_commands.add_to(app)
 
 
 @app.command()

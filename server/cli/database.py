@@ -3,10 +3,12 @@
 # ruff: noqa: PLC0415 each command imports what it needs, so that --help is quick
 import os
 import shutil
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
+from server.cli.backup_commands import Role
 from server.cli.options import Config, settings_for
 from server.errors import DatabaseUnavailableError, RingfenceError
 from server.postgres.embedded import EmbeddedServer
@@ -60,15 +62,73 @@ def status(config: Config = None) -> None:
 
 
 @app.command()
+def upgrade(
+    old_bin: Annotated[
+        Path | None,
+        typer.Option(
+            "--old-bin", metavar="FOLDER", help="The programs of the PostgreSQL that made the data."
+        ),
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Bring the embedded database's data of an older PostgreSQL to the one that comes with this version.
+
+    Nothing may run meanwhile. The old data stays beside the new and needs its room on the
+    disk until you remove it. On failure everything is as it was.
+    """
+    from server.cli import lock
+    from server.cli.screen import Screen
+
+    settings = settings_for(config)
+    server = _embedded(settings)
+    alone = lock.held(settings.var_folder, "an upgrade of the database")
+    with alone, Screen().step(f"Upgrading {server.data_folder}"):
+        old = server.upgrade(old_bin)
+    if old is None:
+        typer.echo("There is nothing to upgrade.")
+        return
+    typer.echo(f"The old data is in {old}; remove it when you are content.")
+    typer.echo("Start the database, and let it count once: ringfence db psql --owner -- -c analyze")
+
+
+@app.command()
 def url(owner: Owner = False, config: Config = None) -> None:
     """Print the connection string, which psql and other clients accept."""
     typer.echo(_url(settings_for(config), owner))
+
+
+@app.command()
+def move(
+    url: Annotated[
+        str,
+        typer.Argument(
+            metavar="URL",
+            help="An empty database elsewhere, as the role that is to own the tables; a password may come "
+            "from PGPASSWORD.",
+        ),
+    ],
+    role: Role = "ringfence",
+    config: Config = None,
+) -> None:
+    """Bring the embedded database to another server, with nothing lost; the service must not run.
+
+    Both are compared afterwards. The embedded data stays as it is, and the service uses
+    the new database once database.url names it.
+    """
+    from server.cli.backup import move as run
+    from server.cli.backup import target_of
+    from server.cli.screen import Screen
+
+    settings = settings_for(config)
+    _embedded(settings)
+    run(settings, target_of(url, role), Screen())
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def psql(context: typer.Context, owner: Owner = False, config: Config = None) -> NoReturn:
     """Open psql on the database. What follows `--` goes to psql: `ringfence db psql -- -c 'select 1'`."""
     from server.postgres.binaries import binary
+    from server.postgres.programs import connection_of
 
     settings = settings_for(config)
     if settings.database.url is None and not EmbeddedServer(settings.var_folder).is_ready():
@@ -80,7 +140,8 @@ def psql(context: typer.Context, owner: Owner = False, config: Config = None) ->
         if found is None:
             raise
         program = found
-    os.execv(program, [program, f"--dbname={_url(settings, owner)}", *context.args])  # noqa: S606 its user's words
+    connection, environment = connection_of(_url(settings, owner))
+    os.execve(program, [program, connection, *context.args], environment)  # noqa: S606 its user's words
 
 
 @app.command(hidden=True)

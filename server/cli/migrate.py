@@ -18,7 +18,7 @@ def migrate(settings: Settings) -> list[str]:
     Raises DatabaseUnavailableError, or SchemaMismatchError.
     """
     _check_running(settings)
-    _quiet_log()
+    quiet_log()
     role_url = application_url(settings) if has_two_roles(settings) else None
     with _Connected(settings):
         from server.postgres.migrations import upgrade  # noqa: PLC0415 imports alembic: a third of a second
@@ -29,7 +29,7 @@ def migrate(settings: Settings) -> list[str]:
 def migrate_back(settings: Settings, revision: str) -> str:
     """Migrates back to a revision; returns a line that says so."""
     _check_running(settings)
-    _quiet_log()
+    quiet_log()
     with _Connected(settings):
         from alembic.util import CommandError  # noqa: PLC0415 see above
 
@@ -65,7 +65,7 @@ def _check_running(settings: Settings) -> None:
         )
 
 
-def _quiet_log() -> None:
+def quiet_log() -> None:
     """Warnings only, and not among the output: a person reads along here."""
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),

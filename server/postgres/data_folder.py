@@ -5,6 +5,7 @@ running, and the folder gets its name in the last step. So whoever sees
 `var/postgres` sees a complete one, and an interrupted attempt is thrown away.
 """
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -19,6 +20,19 @@ APPLICATION_ROLE = "ringfence"
 DATABASE = "ringfence"
 SETTINGS_FILE = "ringfence.conf"
 PORT = 5432
+OWN_SETTINGS_MARK = "\n# What stands below this line wins."
+INCLUDE = f"include = '{SETTINGS_FILE}'"
+INITDB_OPTIONS = (
+    f"--username={SUPERUSER}",
+    "--encoding=UTF8",
+    "--locale=C",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+    "--data-checksums",
+    "--auth-local=trust",
+    "--auth-host=reject",
+    "--no-instructions",
+)
 
 _ROLES = Path(__file__).with_name("embedded_roles.sql")
 
@@ -35,37 +49,34 @@ def exists(data_folder: Path) -> bool:
 
 def make(data_folder: Path) -> None:
     """Makes the data folder. Raises DatabaseUnavailableError with the reason if it can't be made."""
+    new = make_empty(data_folder)
+    single = _argv("postgres", "--single", "-c", "exit_on_error=true", "-D", str(new), SUPERUSER)
+    run(single, f"{new}: making the roles", _statements(_ROLES.read_text(encoding="utf-8")))
+    with contextlib.suppress(FileNotFoundError):
+        data_folder.rmdir()  # an empty one; check() has judged any other
+    new.rename(data_folder)
+
+
+def make_empty(data_folder: Path, *options: str) -> Path:
+    """Makes `postgres.new` beside the data folder, without roles and databases of ours; returns its path.
+
+    options: for initdb, after ours. What an interrupted attempt left is thrown away.
+    """
     new = data_folder.with_name(data_folder.name + ".new")
     check_reachable(new)
     try:
         data_folder.parent.mkdir(parents=True, exist_ok=True)
         if new.exists():
             shutil.rmtree(new)
-        if data_folder.exists():
-            data_folder.rmdir()
     except OSError as error:
         raise DatabaseUnavailableError(
             f"{error.filename}: the database's folder can't be made: {error.strerror}"
         ) from None
-    options = (
-        f"--pgdata={new}",
-        f"--username={SUPERUSER}",
-        "--encoding=UTF8",
-        "--locale=C",
-        "--locale-provider=builtin",
-        "--builtin-locale=C.UTF-8",
-        "--data-checksums",
-        "--auth-local=trust",
-        "--auth-host=reject",
-        "--no-instructions",
-    )
-    run(_argv("initdb", *options), f"{new}: making the database")
+    run(_argv("initdb", f"--pgdata={new}", *INITDB_OPTIONS, *options), f"{new}: making the database")
     with (new / "postgresql.conf").open("a", encoding="utf-8") as file:
-        file.write(f"\n# What stands below this line wins.\ninclude = '{SETTINGS_FILE}'\n")
+        file.write(f"{OWN_SETTINGS_MARK}\n{INCLUDE}\n")
     write_settings(new, new)
-    single = _argv("postgres", "--single", "-c", "exit_on_error=true", "-D", str(new), SUPERUSER)
-    run(single, f"{new}: making the roles", _statements(_ROLES.read_text(encoding="utf-8")))
-    new.rename(data_folder)
+    return new
 
 
 def check(data_folder: Path) -> None:
@@ -80,19 +91,35 @@ def check(data_folder: Path) -> None:
             f"{data_folder} belongs to uid {owner}, and this is uid {os.geteuid()}: run ringfence as the "
             f"user who made it, or set `var` in config.yaml to another folder."
         )
+    check_version(data_folder)
+    check_reachable(data_folder)
+
+
+def version_of(data_folder: Path) -> str:
+    """The major version that made the folder. Raises DatabaseUnavailableError if it is no data folder."""
     try:
-        version = (data_folder / "PG_VERSION").read_text(encoding="ascii").strip()
+        return (data_folder / "PG_VERSION").read_text(encoding="ascii").strip()
     except FileNotFoundError:
         raise DatabaseUnavailableError(
             f"{data_folder} is not empty, and it is no data folder of PostgreSQL: move it away."
         ) from None
-    if version != str(MAJOR_VERSION):
+
+
+def check_version(data_folder: Path) -> None:
+    """Refuses another major version's folder, with what mends it. Raises DatabaseUnavailableError."""
+    version = version_of(data_folder)
+    if version == str(MAJOR_VERSION):
+        return
+    made_by = f"{data_folder} was made by PostgreSQL {version}, and this is PostgreSQL {MAJOR_VERSION}"
+    if version.isdigit() and int(version) > MAJOR_VERSION:
         raise DatabaseUnavailableError(
-            f"{data_folder} was made by PostgreSQL {version}, and this is PostgreSQL {MAJOR_VERSION}, which "
-            f"can't read it. Dump it with pg_dump of version {version} and restore it, or move the folder "
-            f"away to begin with an empty database."
+            f"{made_by}: there is no way back. Install the ringfence that made it, or set `var` in "
+            f"config.yaml to another folder."
         )
-    check_reachable(data_folder)
+    raise DatabaseUnavailableError(
+        f"{made_by}, which can't read it. `ringfence db upgrade` brings it up, with the programs of "
+        f"PostgreSQL {version}, and keeps the old folder."
+    )
 
 
 def write_settings(data_folder: Path, socket_folder: Path) -> None:

@@ -24,8 +24,8 @@ from typing import NoReturn
 from urllib.parse import quote, quote_from_bytes
 
 from server.errors import DatabaseUnavailableError
-from server.postgres import data_folder, postmaster, socket_folder
-from server.postgres.binaries import NO_NAMESPACE, clean_environment, server_argv
+from server.postgres import data_folder, postmaster, socket_folder, version_upgrade
+from server.postgres.binaries import MAJOR_VERSION, NO_NAMESPACE, clean_environment, server_argv
 from server.postgres.launch import EXIT_NO_NAMESPACE
 
 POLL_SECONDS = 0.02
@@ -87,10 +87,29 @@ class EmbeddedServer:
                 data_folder.check(self.data_folder)
                 return False
             with contextlib.suppress(ServerRunsError), self._lock():
+                version_upgrade.finish(self.data_folder)
                 if not data_folder.exists(self.data_folder):
                     data_folder.make(self.data_folder)
                     return True
             return False  # another starter made it meanwhile
+
+    def upgrade(self, programs: Path | None = None) -> Path | None:
+        """Brings data of an older major version to this one; see version_upgrade.py.
+
+        Returns where the old data lies now; None if there was nothing to do. Raises
+        ServerRunsError, or DatabaseUnavailableError with the reason.
+        """
+        with self._lock():
+            if self.running_pid() is not None:
+                raise ServerRunsError(f"PostgreSQL runs on {self.data_folder}")
+            version_upgrade.finish(self.data_folder)
+            if not data_folder.exists(self.data_folder):
+                return None
+            if data_folder.version_of(self.data_folder) == str(MAJOR_VERSION):
+                return None
+            with self._folders_open():
+                folder = socket_folder.make_socket_folder(self.var_folder)
+                return version_upgrade.upgrade(self.data_folder, folder, programs)
 
     def run_in_foreground(self) -> NoReturn:
         """Becomes the server, for supervisord; it ends, fast, when its parent ends.

@@ -27,6 +27,9 @@ full_page_writes = on
 wal_compression = on
 max_wal_size = 1GB
 checkpoint_timeout = 15min
+# After a kill, one call for the whole file system instead of one for each of a thousand
+# files: seconds less until the database is back. Linux reports its errors from 5.8 on.
+recovery_init_sync_method = syncfs
 
 timezone = 'UTC'
 log_timezone = 'UTC'

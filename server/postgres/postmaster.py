@@ -8,6 +8,8 @@ here a process counts only if it is a postgres that works in that very folder.
 from pathlib import Path
 
 LINE_OF_STATUS = 7
+# A standby says the second: it answers questions, and takes no writes.
+ACCEPTS_CONNECTIONS = frozenset({"ready", "standby"})
 
 
 def pid_file(data_folder: Path) -> Path:
@@ -25,7 +27,7 @@ def running_pid(data_folder: Path) -> int | None:
 def is_ready(data_folder: Path) -> bool:
     """Whether the server says that it accepts connections (pg_ctl looks at the same line)."""
     lines = _lines(data_folder)
-    return len(lines) > LINE_OF_STATUS and lines[LINE_OF_STATUS].strip() == "ready"
+    return len(lines) > LINE_OF_STATUS and lines[LINE_OF_STATUS].strip() in ACCEPTS_CONNECTIONS
 
 
 def serves(pid: int, data_folder: Path) -> bool:

@@ -19,7 +19,8 @@ from pathlib import Path
 from server.errors import DatabaseUnavailableError
 
 SOCKET_PATH_BYTES_MAX = 107
-LONGEST_SOCKET_NAME = ".s.PGSQL.5432"
+# supervisord makes its own under a name with its pid, and renames it.
+LONGEST_SOCKET_NAME = "supervisor.sock.4194304"
 PRIVATE = 0o700
 # supervisord takes what follows such a character for a comment, even in a value.
 MISREAD = re.compile(r"\s[;#]|\n")

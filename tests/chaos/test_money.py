@@ -45,6 +45,10 @@ def stop_postgresql_at_once(service: Service) -> None:
     os.kill(service.pid_of("postgres"), signal.SIGQUIT)
 
 
+def kill_postgresql(service: Service) -> None:
+    os.kill(service.pid_of("postgres"), signal.SIGKILL)
+
+
 def open_account(service: Service, balance: int) -> int:
     body = json.dumps({"balance": balance})
     done = service.post("/users", body)
@@ -63,7 +67,8 @@ async def burst_with(service: Service, fault: Fault, user_id: int) -> Witness:
 
 @pytest.mark.parametrize("attempt", range(ROUNDS))
 @pytest.mark.parametrize(
-    "fault", [kill_an_instance, terminate_the_money_connections, stop_postgresql_at_once]
+    "fault",
+    [kill_an_instance, terminate_the_money_connections, stop_postgresql_at_once, kill_postgresql],
 )
 def test_a_burst_with_keys_ends_exactly_whatever_dies_in_its_middle(service, fault, attempt):
     user_id = open_account(service, REQUESTS)

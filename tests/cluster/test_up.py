@@ -1,5 +1,6 @@
 """`ringfence up`: from nothing to a service that answers, and back to nothing."""
 
+import json
 import os
 import signal
 import socket
@@ -136,6 +137,19 @@ def test_a_killed_program_is_started_again(service: Service, program: str) -> No
     os.kill(pid, signal.SIGKILL)
     until(lambda: service.pid_of(program) not in {0, pid}, f"{program} runs again")
     until(service.is_ready, "all are ready")
+
+
+def test_a_killed_database_serves_again_within_five_seconds(service: Service) -> None:
+    service.start()
+    body = json.dumps({"userId": 1, "amount": 1})
+    assert service.post("/withdraw", body)[1]["balance"] == 9_999
+    pid = service.pid_of("postgres")
+    os.kill(pid, signal.SIGKILL)
+    killed = time.monotonic()
+    # Sent while there is no database: it waits for it, and is answered once it is back.
+    assert service.post("/withdraw", body)[1]["balance"] == 9_998
+    until(service.is_ready, "all are ready")
+    assert time.monotonic() - killed < 5
 
 
 def test_a_database_that_ran_already_is_taken_over(service: Service) -> None:

@@ -31,12 +31,16 @@ COMMANDS = (
     ["pause"],
     ["resume"],
     ["cancel"],
+    ["backup"],
+    ["restore"],
     ["db"],
     ["db", "start"],
     ["db", "stop"],
     ["db", "status"],
     ["db", "url"],
     ["db", "psql"],
+    ["db", "upgrade"],
+    ["db", "move"],
 )
 
 
@@ -116,8 +120,8 @@ def test_the_configuration_may_be_named_before_or_after_the_command(
 ) -> None:
     (tmp_path / "other.yaml").write_text("var: elsewhere\n")
     option = ["--config", "other.yaml"]
-    arguments = [*option, "db", "url"] if place == "before" else ["db", "url", *option]
-    assert ringfence(monkeypatch, *arguments) == 0
+    arguments = [*option, "db", "status"] if place == "before" else ["db", "status", *option]
+    assert ringfence(monkeypatch, *arguments) == 3
     assert "elsewhere" in capsys.readouterr().out
 
 
@@ -301,3 +305,10 @@ def test_sockets_lie_in_the_var_folder_unless_its_path_is_too_long(tmp_path: Pat
     assert len(os.fsencode(outside / ".s.PGSQL.5432")) <= SOCKET_PATH_BYTES_MAX
     assert outside != socket_folder(deep / "other")
     assert outside == socket_folder(deep)
+
+
+def test_every_socket_fits_however_long_the_path_of_the_var_folder_is(tmp_path: Path) -> None:
+    for length in range(1, 80):
+        folder = socket_folder(tmp_path / ("d" * length))
+        # supervisord's first name for it is the longest.
+        assert len(os.fsencode(folder / "supervisor.sock.4194304")) <= SOCKET_PATH_BYTES_MAX
