@@ -30,7 +30,7 @@ class Task:
     @property
     def definition(self) -> dict[str, Any]:
         """The JSON form that the database keeps."""
-        return self.settings.model_dump(mode="json")
+        return self.settings.definition()
 
     @property
     def definition_hash(self) -> str:

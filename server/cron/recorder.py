@@ -12,7 +12,7 @@ import structlog
 from psycopg.types.json import Jsonb
 
 from server.cluster.tenure import Tenure
-from server.cron.executor import Outcome
+from server.cron.outcome import Outcome
 from server.errors import DatabaseUnavailableError
 from server.postgres.connections import Database
 from server.postgres.statements import load
@@ -55,6 +55,10 @@ class Recorder:
             )
         except DatabaseUnavailableError:
             return frozenset()  # a newer report follows in a second; this one is worth no trouble
+        except psycopg.Error as error:
+            # Nor is it worth the ending of a run, or the reports of all the others.
+            log.error("progress could not be written", runs=sorted(reports), error=str(error))
+            return frozenset()
         return frozenset(reports) - frozenset(row.accepted)
 
     async def finish(

@@ -27,6 +27,23 @@ def fleet(database, tmp_path) -> Iterator[Callable[..., Fleet]]:
 
 
 @pytest.fixture
+def one_node(fleet, tmp_path) -> Callable[..., Fleet]:
+    """Starts one node with one task, `job`, a function of witness.py; returns the fleet."""
+
+    def start(function: str, **settings: Any) -> Fleet:
+        witness = tmp_path / "witness.jsonl"
+        witness.touch()
+        params = settings.pop("params", {})
+        made = fleet({"job": {"function": f"witness:{function}", "every": "1h", "params": params} | settings})
+        made.witness = witness
+        made.start(1)
+        made.wait_ready()
+        return made
+
+    return start
+
+
+@pytest.fixture
 def service(tmp_path: Path, project: Path) -> Iterator[Service]:
     """A service that is not started yet; nothing of it is left after the test."""
     one = Service(

@@ -130,6 +130,17 @@ class Fleet:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port + number}{path}", timeout=10) as answer:
             return json.load(answer)
 
+    def post(self, path: str, node: int | None = None) -> int:
+        """Asks a node to act; returns the status of its answer."""
+        number = node or min(self.processes)
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port + number}{path}",
+            data=b"{}",
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status
+
     def is_ready(self, number: int) -> bool:
         """Whether a node answers that it is ready."""
         assert self.processes[number].poll() is None, self.log(number)
@@ -156,6 +167,14 @@ class Fleet:
         """The history, newest first."""
         query = "&".join(f"{key}={value}" for key, value in filters.items())
         return self.get(f"/runs?limit=1000&{query}")["runs"]
+
+    def ended(self, seconds: float = 30.0, **filters: str) -> dict[str, Any]:
+        """The newest run that has ended; waits for it."""
+        return wait_until(
+            lambda: next((run for run in self.runs(**filters) if run["status"] != "running"), None),
+            seconds,
+            "an ending",
+        )
 
     def testimony(self) -> list[dict[str, Any]]:
         """What the jobs themselves wrote, outside every table of the product."""

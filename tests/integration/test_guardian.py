@@ -23,24 +23,30 @@ from server.cluster.lifelock import LifeLock, LockIdentity, is_proven_dead
 from server.cluster.tenure import Tenure, TenureEvents
 
 NODE = """
-import json, os, sys
+import json, os, signal, sys
 from pathlib import Path
 from server.cluster.guardian import boot_time
 from server.cluster.guardianship import Guardianship
 from server.cluster.lifelock import LifeLock
 
+signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # a real node writes its stacks then
 lock = LifeLock(Path(sys.argv[1]), "node")
 guardian = Guardianship(lock.fd)
-guardian.arm(boot_time() + float(sys.argv[2]), 0)
+runs = json.loads(sys.argv[3])
+guardian.arm(boot_time() + float(sys.argv[2]), len(runs))
+for run, seconds in runs.items():
+    guardian.limit(int(run), boot_time() + (seconds or 1), "timed_out", in_loop=True)
+    if seconds is None:
+        guardian.unlimit(int(run))
 null = os.open(os.devnull, os.O_RDWR)
-for run, program in enumerate(sys.argv[3:], 1):
+for run, program in enumerate(sys.argv[4:], 1):
     guardian.start(run, [sys.executable, "-c", program], (null, null))
 pids = {}
 def told(message):
     if message["is"] == "started":
         pids[message["run"]] = message["pid"]
 import select
-while len(pids) < len(sys.argv) - 3:
+while len(pids) < len(sys.argv) - 4:
     select.select([guardian.socket], [], [], 10)
     guardian.receive(told)
 identity = lock.identity
@@ -82,9 +88,16 @@ def is_gone(pid: int) -> bool:
 class FakeNode:
     """A process that holds a lock and a guardian with jobs, as a node does."""
 
-    def __init__(self, folder: Path, lease_seconds: float, *programs: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        lease_seconds: float,
+        *programs: str,
+        loop_runs: dict[int, float | None] | None = None,
+    ) -> None:
+        runs = json.dumps(loop_runs or {})
         self.process = subprocess.Popen(
-            [sys.executable, "-c", NODE, str(folder), str(lease_seconds), *programs],
+            [sys.executable, "-c", NODE, str(folder), str(lease_seconds), runs, *programs],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -113,8 +126,8 @@ class FakeNode:
 def fake_node(tmp_path: Path) -> Iterator[object]:
     made: list[FakeNode] = []
 
-    def make(lease_seconds: float, *programs: str) -> FakeNode:
-        made.append(FakeNode(tmp_path / "locks", lease_seconds, *programs))
+    def make(lease_seconds: float, *programs: str, **loop_runs: object) -> FakeNode:
+        made.append(FakeNode(tmp_path / "locks", lease_seconds, *programs, **loop_runs))
         return made[-1]
 
     yield make
@@ -157,6 +170,27 @@ def test_a_node_that_holds_nothing_is_left_alone_at_the_deadline(fake_node):
     assert not is_gone(node.guardian)
 
 
+def test_a_run_in_the_loop_that_outlasts_its_deadline_ends_its_node_and_all_jobs(fake_node):
+    began = time.monotonic()
+    node = fake_node(600, SLEEPER, loop_runs={7: 1.5})
+    wait_until(lambda: is_gone(node.process.pid) and all(is_gone(pid) for pid in node.jobs), 5)
+    assert time.monotonic() - began >= 1.5
+    assert node.process.wait() == -signal.SIGKILL
+    wait_until(lambda: is_proven_dead(node.lock), 5)
+
+
+def test_a_run_in_the_loop_that_has_ended_ends_nobody(fake_node):
+    began = boot_time()
+    node = fake_node(600, SLEEPER, loop_runs={7: None, 8: 600})
+    wait_until(lambda: boot_time() > began + 2)
+    assert not any(is_gone(pid) for pid in node.everybody())
+
+
+def test_a_lease_that_ends_with_a_run_in_the_loop_ends_the_node_without_any_process_of_a_job(fake_node):
+    node = fake_node(1.5, loop_runs={7: 600})
+    wait_until(lambda: is_gone(node.process.pid), 5)
+
+
 def test_jobs_die_with_a_killed_guardian(fake_node):
     node = fake_node(600, SLEEPER, SLEEPER)
     os.kill(node.guardian, signal.SIGKILL)
@@ -197,6 +231,38 @@ def test_a_node_without_a_database_kills_its_frozen_guardian_before_the_lease_en
         return left_seconds
 
     assert asyncio.run(let_the_lease_pass()) > 0
+
+
+LOOP_TENURE = """
+import asyncio, os, signal, sys
+from pathlib import Path
+from server.cluster.heartbeat import Pace
+from server.cluster.lease import Lease, boot_time
+from server.cluster.lifelock import LifeLock
+from server.cluster.tenure import Tenure, TenureEvents
+
+async def main():
+    hear = lambda *_: None
+    tenure = Tenure("node-1", LifeLock(Path(sys.argv[1]), "node-1"), TenureEvents(hear, hear, hear, hear, hear))
+    lease = Lease(boot_time(), ttl_seconds=6, margin_seconds=2)
+    tenure.begin(1, lease, "postgresql://nobody@127.0.0.1:1/nothing", Pace(1, 6, 2, proof_of_death=False))
+    assert await tenure.hold(in_loop=True)
+    os.kill(tenure.guardian.pid, signal.SIGSTOP)
+    print("lease", lease.sent_at + lease.ttl_seconds, flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+def test_a_node_with_a_run_in_its_loop_ends_itself_where_its_guardian_is_frozen(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", LOOP_TENURE, str(tmp_path / "locks")], stdout=subprocess.PIPE, text=True
+    ) as node:
+        assert node.stdout is not None
+        lease_ends_at = next(float(line.split()[1]) for line in node.stdout if line.startswith("lease"))
+        assert node.wait(10) == -signal.SIGKILL
+        assert boot_time() < lease_ends_at
 
 
 def test_node_and_guardian_killed_together_leave_no_job(fake_node):
@@ -277,6 +343,38 @@ def test_a_job_gets_a_session_of_its_own_and_no_descriptor_of_its_node(guardian)
     assert own_session == "True"
     # stdin, stdout, stderr, the channel, the lock, and the folder that is being listed.
     assert json.loads(descriptors) == [0, 1, 2, 3, 4, 5]
+
+
+def test_where_memory_ends_a_job_dies_before_its_node(guardian):
+    guardian.arm(boot_time() + 60, 0)
+    read = start(guardian, 1, "print(open('/proc/self/oom_score_adj').read())")
+    hear(guardian, "ended")
+    assert int(os.read(read, 100)) >= int(Path("/proc/self/oom_score_adj").read_text()) + 100
+    os.close(read)
+
+
+def test_a_job_that_outlasts_its_deadline_is_killed_with_the_reason_and_no_other_job_is(guardian):
+    guardian.arm(boot_time() + 60, 0)
+    os.close(start(guardian, 1, SLEEPER))
+    os.close(start(guardian, 2, SLEEPER))
+    guardian.limit(1, boot_time() + 600, "timed_out", in_loop=False)
+    guardian.limit(2, boot_time() + 600, "timed_out", in_loop=False)
+    guardian.limit(1, boot_time() + 0.5, "cancelled", in_loop=False)
+    ended = hear(guardian, "ended")
+    assert (ended["run"], ended["code"], ended["why"]) == (1, -9, "cancelled")
+    guardian.unlimit(2)
+    guardian.kill(2)
+    assert hear(guardian, "ended")["why"] is None
+
+
+def test_a_deadline_of_a_job_that_is_gone_ends_nobody(guardian):
+    guardian.arm(boot_time() + 60, 0)
+    os.close(start(guardian, 1, "pass"))
+    hear(guardian, "ended")
+    guardian.limit(1, boot_time(), "timed_out", in_loop=False)
+    os.close(start(guardian, 2, "raise SystemExit(7)"))
+    ended = hear(guardian, "ended")
+    assert (ended["run"], ended["code"], ended["why"]) == (2, 7, None)
 
 
 def test_ending_the_guardian_ends_and_reaps_everything(tmp_path):
