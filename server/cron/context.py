@@ -152,7 +152,8 @@ class Context:
         """Lets the transaction that is open on `connection` commit only while this run is its own.
 
         Call it inside the transaction that writes, and commit soon: the lease's
-        rest limits the transaction. Raises RunLostError when the run was lost.
+        rest limits the transaction. Raises RunLostError when the run was lost,
+        UnguardedError where there is no transaction.
         """
         import psycopg  # noqa: PLC0415
 
@@ -160,6 +161,7 @@ class Context:
             connection.execute(_guard_statement(), {"run_id": self.run_id})
         except psycopg.Error as error:
             raise _run_lost(error) from error
+        _check_transaction(connection)
 
     def _conninfo(self) -> str:
         from server.postgres.dsn import connection_string  # noqa: PLC0415
@@ -188,12 +190,23 @@ class AsyncContext(Context):
             await connection.execute(_guard_statement(), {"run_id": self.run_id})
         except psycopg.Error as error:
             raise _run_lost(error) from error
+        _check_transaction(connection)
 
 
 def _guard_statement() -> str:
     from server.postgres.statements import load  # noqa: PLC0415
 
     return load("server.cron", "runs.sql")["assert_run"]
+
+
+def _check_transaction(connection: psycopg.BaseConnection[Any]) -> None:
+    from psycopg.pq import TransactionStatus  # noqa: PLC0415
+
+    from server.errors import UnguardedError  # noqa: PLC0415
+
+    # With autocommit the guard's own statement was the whole transaction.
+    if connection.info.transaction_status is TransactionStatus.IDLE:
+        raise UnguardedError
 
 
 def _run_lost(error: psycopg.Error) -> Exception:
