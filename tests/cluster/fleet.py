@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+TTL_SECONDS = 6
 HERE = Path(__file__).resolve().parent
 Value = TypeVar("Value")
 
@@ -79,7 +80,7 @@ class Fleet:
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
         settings = {
             "http": {"port": self.port},
-            "cluster": {"ttl": 6, "margin": 1, "settle": 1.5, "drain_seconds": 5} | cluster,
+            "cluster": {"ttl": TTL_SECONDS, "margin": 1, "settle": 1.5, "drain_seconds": 5} | cluster,
             "tasks": tasks,
             "logging": {"level": "debug"},
         }
@@ -179,6 +180,10 @@ class Fleet:
     def testimony(self) -> list[dict[str, Any]]:
         """What the jobs themselves wrote, outside every table of the product."""
         return [json.loads(line) for line in self.witness.read_text().splitlines()]
+
+    def told_by(self, task: str, event: str | None = None) -> list[dict[str, Any]]:
+        """The same of one task, and of one event if it is named."""
+        return [line for line in self.testimony() if line["task"] == task and event in {None, line["event"]}]
 
     def log(self, number: int) -> str:
         """What a node wrote to its log."""

@@ -6,46 +6,9 @@ import time
 from itertools import pairwise
 
 import pytest
-from fleet import is_alive, overlaps, wait_until
+from fleet import TTL_SECONDS, is_alive, overlaps, wait_until
 
-TTL_SECONDS = 6
 BLOCK_SECONDS = 9  # longer than the lease
-
-
-@pytest.fixture
-def nodes(fleet, tmp_path, database):
-    """Starts nodes with one task in the loop, `job`, and some in processes of their own."""
-
-    def start(
-        count: int,
-        function: str,
-        workers: int = 0,
-        worker_timeout: str = "1h",
-        params: dict | None = None,
-        **settings,
-    ):
-        witness = tmp_path / "witness.jsonl"
-        witness.touch()
-        path = {"path": str(witness)}
-        job = {"function": f"witness:{function}", "every": "1h", "isolation": "loop"}
-        worker = {"function": "witness:work", "every": "1h", "timeout": worker_timeout}
-        worker |= {"params": path | {"seconds": 60}}
-        made = fleet(
-            {"job": job | {"params": path | (params or {})} | settings}
-            | {f"worker-{number}": worker for number in range(workers)},
-            ttl=TTL_SECONDS,
-        )
-        made.witness = witness
-        made.database = database
-        made.start(*range(1, count + 1))
-        made.wait_ready()
-        return made
-
-    return start
-
-
-def of(fleet, task: str, event: str | None = None) -> list[dict]:
-    return [line for line in fleet.testimony() if line["task"] == task and event in {None, line["event"]}]
 
 
 def block_when_all_work(fleet, workers: int) -> None:
@@ -53,7 +16,7 @@ def block_when_all_work(fleet, workers: int) -> None:
     wait_until(lambda: at_work <= {line["task"] for line in fleet.testimony()}, 30, "all at work")
     wait_until(lambda: "job" in fleet.running(), 30, "the job in the loop")
     fleet.witness.with_name(fleet.witness.name + ".go").touch()
-    wait_until(lambda: of(fleet, "job", "start"), 10, "the block")
+    wait_until(lambda: fleet.told_by("job", "start"), 10, "the block")
 
 
 def number_of(node: str) -> int:
@@ -74,7 +37,7 @@ def test_a_loop_job_runs_in_its_nodes_process_and_its_run_is_like_any_other(node
 def test_a_loop_job_that_listens_is_stopped_within_two_seconds_and_its_node_goes_on(nodes, way):
     settings = {"timeout": "2s"} if way == "timeout" else {}
     fleet = nodes(1, "works_in_the_loop", params={"seconds": 60}, **settings)
-    wait_until(lambda: of(fleet, "job"), 20, "a run at work")
+    wait_until(lambda: fleet.told_by("job"), 20, "a run at work")
     asked_at = time.monotonic()
     if way == "cancel":
         fleet.post(f"/runs/{fleet.running()['job']['runId']}/cancel")
@@ -90,7 +53,7 @@ def test_a_loop_job_that_listens_is_stopped_within_two_seconds_and_its_node_goes
 def test_a_block_longer_than_the_lease_costs_neither_the_lease_nor_the_work_of_others(nodes):
     fleet = nodes(2, "blocks_when_told", workers=4, params={"seconds": BLOCK_SECONDS}, timeout="1m")
     block_when_all_work(fleet, 4)
-    began = wait_until(lambda: of(fleet, "job", "start"), 30, "the block")[0]
+    began = wait_until(lambda: fleet.told_by("job", "start"), 30, "the block")[0]
     blocked = number_of(began["node"])
     other = 3 - blocked
     members = {node["name"]: node["incarnation"] for node in fleet.get("/nodes", other)["nodes"]}
@@ -99,8 +62,8 @@ def test_a_block_longer_than_the_lease_costs_neither_the_lease_nor_the_work_of_o
         BLOCK_SECONDS - 2,
         "the name of the culprit in the log",
     )
-    assert not of(fleet, "job", "end"), "it is named while it blocks"
-    ended = wait_until(lambda: of(fleet, "job", "end"), BLOCK_SECONDS + 10, "the end of the block")[0]
+    assert not fleet.told_by("job", "end"), "it is named while it blocks"
+    ended = wait_until(lambda: fleet.told_by("job", "end"), BLOCK_SECONDS + 10, "the end of the block")[0]
     run = fleet.ended(task="job")
     assert (run["status"], run["result"]) == ("succeeded", "at last")
 
@@ -135,21 +98,21 @@ def test_on_a_node_whose_loop_is_blocked_a_process_still_ends_in_time(nodes, way
         worker_timeout="3s" if way == "timeout" else "1h",
     )
     block_when_all_work(fleet, 1)
-    worker = of(fleet, "worker-0")[0]
+    worker = fleet.told_by("worker-0")[0]
     if way == "cancel":
         with fleet.database.connect() as connection:
             connection.execute("select cancel_run(%s)", [worker["run"]])
     asked_at = time.monotonic()
     wait_until(lambda: not is_alive(worker["pid"]), 10, "the end of the process")
     assert time.monotonic() - asked_at < (3 if way == "cancel" else 6)
-    assert not of(fleet, "job", "end"), "the loop was blocked all the time"
-    wait_until(lambda: of(fleet, "job", "end"), 20, "the end of the block")
+    assert not fleet.told_by("job", "end"), "the loop was blocked all the time"
+    wait_until(lambda: fleet.told_by("job", "end"), 20, "the end of the block")
     run = fleet.ended(task="worker-0")
     assert run["status"] == ("cancelled" if way == "cancel" else "timed_out")
 
 
 def its_node_is_killed_and_the_task_runs_elsewhere(fleet, count: int = 2) -> dict:
-    began = wait_until(lambda: of(fleet, "job", "start"), 30, "a run at work")[0]
+    began = wait_until(lambda: fleet.told_by("job", "start"), 30, "a run at work")[0]
     victim = number_of(began["node"])
     pid = fleet.processes[victim].pid
     workers = [line for line in fleet.testimony() if line["node"] == began["node"] and line["pid"] != pid]
@@ -164,7 +127,7 @@ def its_node_is_killed_and_the_task_runs_elsewhere(fleet, count: int = 2) -> dic
 def test_a_loop_job_that_blocks_past_its_timeout_ends_its_node_and_runs_elsewhere(nodes):
     fleet = nodes(2, "blocks_once", workers=2, timeout="2s")
     first = its_node_is_killed_and_the_task_runs_elsewhere(fleet)
-    wait_until(lambda: of(fleet, "job", "end"), 30, "the run elsewhere")
+    wait_until(lambda: fleet.told_by("job", "end"), 30, "the run elsewhere")
     lost = fleet.get(f"/runs/{first['run']}")
     assert lost["status"] == "lost"
     assert fleet.get(f"/runs/{lost['successor']}")["trigger"] == "lost"
@@ -177,7 +140,7 @@ def test_a_loop_job_that_blocks_past_its_timeout_ends_its_node_and_runs_elsewher
 def test_a_loop_job_that_ignores_its_timeout_ends_its_node_and_runs_elsewhere(nodes):
     fleet = nodes(2, "deaf_once", workers=2, timeout="2s")
     first = its_node_is_killed_and_the_task_runs_elsewhere(fleet)
-    wait_until(lambda: of(fleet, "job", "end"), 30, "the run elsewhere")
+    wait_until(lambda: fleet.told_by("job", "end"), 30, "the run elsewhere")
     assert fleet.get(f"/runs/{first['run']}")["status"] == "lost"
     assert overlaps(fleet.testimony()) == []
     log = fleet.log(number_of(first["node"]))
@@ -187,7 +150,7 @@ def test_a_loop_job_that_ignores_its_timeout_ends_its_node_and_runs_elsewhere(no
 @pytest.mark.parametrize("function", ["deaf_once", "blocks_once"])
 def test_a_loop_job_that_ignores_a_cancel_or_cannot_hear_it_ends_its_node(nodes, function):
     fleet = nodes(2, function, timeout="10m")
-    began = wait_until(lambda: of(fleet, "job", "start"), 30, "a run at work")[0]
+    began = wait_until(lambda: fleet.told_by("job", "start"), 30, "a run at work")[0]
     other = 3 - number_of(began["node"])
     asked_at = time.monotonic()
     fleet.post(f"/runs/{began['run']}/cancel", other)
@@ -200,7 +163,7 @@ def test_a_loop_job_that_ignores_a_cancel_or_cannot_hear_it_ends_its_node(nodes,
 
 def test_a_loop_job_is_interrupted_by_a_stop_and_runs_elsewhere(nodes):
     fleet = nodes(2, "works_in_the_loop", params={"seconds": 60})
-    began = wait_until(lambda: of(fleet, "job", "start"), 30, "a run at work")[0]
+    began = wait_until(lambda: fleet.told_by("job", "start"), 30, "a run at work")[0]
     number = number_of(began["node"])
     fleet.signal(number, signal.SIGINT)
     assert fleet.wait_for_end(number) == 0
@@ -211,7 +174,7 @@ def test_a_loop_job_is_interrupted_by_a_stop_and_runs_elsewhere(nodes):
 
 def test_a_frozen_node_is_killed_for_the_job_in_its_loop_before_its_lease_ends(nodes):
     fleet = nodes(2, "works_in_the_loop", params={"seconds": 60})
-    began = wait_until(lambda: of(fleet, "job", "start"), 30, "a run at work")[0]
+    began = wait_until(lambda: fleet.told_by("job", "start"), 30, "a run at work")[0]
     number = number_of(began["node"])
     fleet.signal(number, signal.SIGSTOP)
     assert fleet.wait_for_end(number, TTL_SECONDS + 5) == -signal.SIGKILL
@@ -221,10 +184,10 @@ def test_a_frozen_node_is_killed_for_the_job_in_its_loop_before_its_lease_ends(n
 
 def test_a_job_in_the_loop_stops_when_the_guardian_dies_and_starts_again_under_the_next(nodes):
     fleet = nodes(1, "works_in_the_loop", params={"seconds": 60})
-    began = wait_until(lambda: of(fleet, "job", "start"), 30, "a run at work")[0]
+    began = wait_until(lambda: fleet.told_by("job", "start"), 30, "a run at work")[0]
     os.kill(fleet.guardian_of(1), signal.SIGKILL)
     wait_until(lambda: fleet.get(f"/runs/{began['run']}")["status"] == "interrupted", 15, "its end")
-    wait_until(lambda: len(of(fleet, "job", "start")) == 2, 15, "another run")
+    wait_until(lambda: len(fleet.told_by("job", "start")) == 2, 15, "another run")
     assert fleet.processes[1].poll() is None
     assert overlaps(fleet.testimony()) == []
 
