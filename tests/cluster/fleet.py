@@ -119,7 +119,9 @@ class Fleet:
 
     def wait_for_end(self, number: int, seconds: float = 15.0) -> int:
         """The exit code of a node that ends."""
-        return self.processes.pop(number).wait(timeout=seconds)
+        code = self.processes[number].wait(timeout=seconds)
+        del self.processes[number]
+        return code
 
     def guardian_of(self, number: int) -> int:
         """The process id of a node's guardian."""

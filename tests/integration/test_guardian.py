@@ -248,7 +248,7 @@ async def main():
     tenure.begin(1, lease, "postgresql://nobody@127.0.0.1:1/nothing", Pace(1, 6, 2, proof_of_death=False))
     assert await tenure.hold(in_loop=True)
     os.kill(tenure.guardian.pid, signal.SIGSTOP)
-    print("lease", lease.sent_at + lease.ttl_seconds, flush=True)
+    print("lease", lease.sent_at + lease.ttl_seconds, tenure.guardian.pid, flush=True)
     await asyncio.sleep(600)
 
 asyncio.run(main())
@@ -260,9 +260,15 @@ def test_a_node_with_a_run_in_its_loop_ends_itself_where_its_guardian_is_frozen(
         [sys.executable, "-c", LOOP_TENURE, str(tmp_path / "locks")], stdout=subprocess.PIPE, text=True
     ) as node:
         assert node.stdout is not None
-        lease_ends_at = next(float(line.split()[1]) for line in node.stdout if line.startswith("lease"))
-        assert node.wait(10) == -signal.SIGKILL
-        assert boot_time() < lease_ends_at
+        words = next(line.split() for line in node.stdout if line.startswith("lease"))
+        try:
+            assert node.wait(10) == -signal.SIGKILL
+            assert boot_time() < float(words[1])
+            assert is_gone(int(words[2]))
+        finally:
+            node.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(words[2]), signal.SIGKILL)
 
 
 def test_node_and_guardian_killed_together_leave_no_job(fake_node):
