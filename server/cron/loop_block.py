@@ -21,7 +21,8 @@ from server.cron.loop_job import LoopJob, job_of
 
 LOOK_SECONDS = 0.25
 LOOKS_MAX = 4  # that many without a sign of life are a block
-FRAMES_MAX = 12
+FRAMES_MAX = 20
+LOOP_FILES = ("asyncio/runners.py", "asyncio/base_events.py", "asyncio/events.py")
 
 log = structlog.get_logger(__name__)
 
@@ -84,11 +85,17 @@ class LoopBlock(threading.Thread):
 
     def _tell(self) -> None:
         job = job_of(asyncio.current_task(self._loop))
-        frame = sys._current_frames().get(self._loop_thread)
-        stack = "".join(traceback.format_stack(frame)[-FRAMES_MAX:])
+        stack = self._stack()
         if job is not None:
             log.error("a job blocks the event loop", task=job.spec.task, run=job.spec.run_id, stack=stack)
         else:
             # A callback belongs to no task: it is the node's own, or one of these jobs'.
             suspects = [f"run {one.spec.run_id} of {one.spec.task}" for one in self._jobs()]
             log.error("the event loop is blocked", suspects=suspects, stack=stack)
+
+    def _stack(self) -> str:
+        """Where the loop's thread is, as far as the loop called it."""
+        frames = traceback.extract_stack(sys._current_frames().get(self._loop_thread))
+        outer = [place for place, frame in enumerate(frames) if frame.filename.endswith(LOOP_FILES)]
+        called = frames[outer[-1] + 1 if outer else 0 :]
+        return "".join(traceback.format_list(called[-FRAMES_MAX:]))

@@ -249,6 +249,7 @@ def test_a_job_that_blocks_the_loop_is_named_with_its_stack_once_and_so_is_the_e
     assert told["event"] == "a job blocks the event loop"
     assert (told["task"], told["run"]) == ("blocks", 1)
     assert "time.sleep(seconds)" in told["stack"]
+    assert "in inner" in told["stack"].splitlines()[0], "from the loop on, and no further out"
     assert 1 <= goes_on["blocked_seconds"] < 10
 
 
