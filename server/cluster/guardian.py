@@ -60,7 +60,7 @@ SLICE_SECONDS = 0.25  # poll() does not count suspended time, so it is never tru
 TRACE_SECONDS = 1.0  # the node is asked for its stacks this long before it is killed
 LIMIT_TRACE_SECONDS = 0.5  # the same for a run in its loop, which may have a second in all
 JOB_NICENESS = 5  # jobs give way to requests and heartbeats
-JOB_OOM_SCORE = 500  # and die first where memory ends; half of all memory weighs as much
+JOB_OOM_SCORE = 500  # and die first where memory ends: half of all memory would weigh as much
 CHANNEL_FD = 3
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -247,8 +247,9 @@ class Guardian:
     def die_first_for_memory(self) -> None:
         """Whom the kernel ends for want of memory shall be a job, and no node and no database."""
         with contextlib.suppress(OSError):  # without /proc everybody is alike
-            score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
-            os.write(score, str(JOB_OOM_SCORE).encode())
+            score = os.open("/proc/self/oom_score_adj", os.O_RDWR)
+            own = int(os.read(score, 16))
+            os.pwrite(score, str(min(1000, own + JOB_OOM_SCORE)).encode(), 0)
             os.close(score)
 
     def reap(self) -> None:

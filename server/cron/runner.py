@@ -167,7 +167,8 @@ class Runner:
             task=task.name,
             node=self._tenure.name,
             function=task.settings.function,
-            params=task.settings.params,
+            # As JSON, which a process gets as well, and a copy, so that no run changes the next one's.
+            params=task.definition["params"],
             var=str(self._var),
             scratch=str(self._var / "run" / "scratch" / f"{self._tenure.name}-{run_id}"),
             database_url=self._url,

@@ -33,6 +33,19 @@ def test_a_loop_job_runs_in_its_nodes_process_and_its_run_is_like_any_other(node
     assert fleet.get(f"/runs/{run['id']}")["output"] == f"working in the loop of {pid}\n"
 
 
+def test_no_run_changes_the_params_of_the_next(fleet):
+    job = {"function": "witness:spoils_its_params", "every": "1h", "isolation": "loop"}
+    made = fleet({"job": job | {"params": {"list_of": ["a"]}}})
+    made.start(1)
+    made.wait_ready()
+    first = made.ended()
+    made.post("/tasks/job/run")
+    second = wait_until(
+        lambda: (r := made.runs(status="succeeded")) and len(r) == 2 and r[0], 20, "a second run"
+    )
+    assert (first["result"], second["result"]) == (["a", first["id"]], ["a", second["id"]])
+
+
 @pytest.mark.parametrize("way", ["cancel", "timeout"])
 def test_a_loop_job_that_listens_is_stopped_within_two_seconds_and_its_node_goes_on(nodes, way):
     settings = {"timeout": "2s"} if way == "timeout" else {}

@@ -168,6 +168,11 @@ async def starts_a_process(context, path: str) -> None:
     testify(path, context, f"process {process.pid}")
 
 
+async def spoils_its_params(context, list_of: list) -> list:
+    list_of.append(context.run_id)
+    return list_of
+
+
 async def works_in_the_loop(context, path: str, seconds: float) -> dict:
     """Works as a light job should, with a child task, and ticks ten times a second."""
     testify(path, context, "start")
