@@ -351,13 +351,16 @@ def test_a_job_gets_a_session_of_its_own_and_no_descriptor_of_its_node(guardian)
     assert json.loads(descriptors) == [0, 1, 2, 3, 4, 5]
 
 
-def test_where_memory_ends_a_job_dies_before_its_node(guardian):
+def test_where_memory_ends_the_kernel_takes_a_job_before_its_node(guardian):
     guardian.arm(boot_time() + 60, 0)
-    read = start(guardian, 1, "print(open('/proc/self/oom_score_adj').read())")
+    read = start(
+        guardian, 1, "for kind in ('oom_score', 'oom_score_adj'): print(open(f'/proc/self/{kind}').read())"
+    )
     hear(guardian, "ended")
-    own = int(Path("/proc/self/oom_score_adj").read_text())
-    assert int(os.read(read, 100)) == min(1000, own + 500)
+    score, adjustment = (int(word) for word in os.read(read, 100).split())
     os.close(read)
+    assert score > int(Path("/proc/self/oom_score").read_text()), "the kernel's own order, highest first"
+    assert adjustment == min(1000, int(Path("/proc/self/oom_score_adj").read_text()) + 500)
 
 
 def test_a_job_that_outlasts_its_deadline_is_killed_with_the_reason_and_no_other_job_is(guardian):
