@@ -137,8 +137,9 @@ def its_node_is_killed_and_the_task_runs_elsewhere(fleet, count: int = 2) -> dic
     return began
 
 
-def test_a_loop_job_that_blocks_past_its_timeout_ends_its_node_and_runs_elsewhere(nodes):
-    fleet = nodes(2, "blocks_once", workers=2, timeout="2s")
+@pytest.mark.parametrize("function", ["blocks_once", "holds_the_gil_once"])
+def test_a_loop_job_that_blocks_past_its_timeout_ends_its_node_and_runs_elsewhere(nodes, function):
+    fleet = nodes(2, function, workers=2, timeout="2s")
     first = its_node_is_killed_and_the_task_runs_elsewhere(fleet)
     wait_until(lambda: fleet.told_by("job", "end"), 30, "the run elsewhere")
     lost = fleet.get(f"/runs/{first['run']}")
@@ -147,7 +148,7 @@ def test_a_loop_job_that_blocks_past_its_timeout_ends_its_node_and_runs_elsewher
     assert lost["durationSeconds"] < 2 + 1 + 3, "its timeout, its grace, and the proof of death"
     assert overlaps(fleet.testimony()) == []
     traces = fleet.folder / "var" / "log" / f"{first['node']}.traces"
-    assert "blocks" in traces.read_text(), "the guardian asked for the stacks before"
+    assert f"in {function}" in traces.read_text(), "the guardian asked for the stacks before"
 
 
 def test_a_loop_job_that_ignores_its_timeout_ends_its_node_and_runs_elsewhere(nodes):

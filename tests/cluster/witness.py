@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -146,6 +147,16 @@ async def blocks_once(context, path: str) -> str:
     if is_first(path):
         return await blocks(context, path, 600)
     return await blocks(context, path, 0.1)
+
+
+async def holds_the_gil_once(context, path: str) -> str:
+    """The first run never gives Python's lock back, as a careless expression may; each further one is well."""
+    first = is_first(path)
+    testify(path, context, "start")
+    if first:
+        re.match(r"(a+)+$", "a" * 64 + "b")
+    testify(path, context, "end")
+    return "at last"
 
 
 async def deaf_once(context, path: str) -> str:
