@@ -233,44 +233,6 @@ def test_a_node_without_a_database_kills_its_frozen_guardian_before_the_lease_en
     assert asyncio.run(let_the_lease_pass()) > 0
 
 
-LOOP_TENURE = """
-import asyncio, os, signal, sys
-from pathlib import Path
-from server.cluster.heartbeat import Pace
-from server.cluster.lease import Lease, boot_time
-from server.cluster.lifelock import LifeLock
-from server.cluster.tenure import Tenure, TenureEvents
-
-async def main():
-    hear = lambda *_: None
-    tenure = Tenure("node-1", LifeLock(Path(sys.argv[1]), "node-1"), TenureEvents(hear, hear, hear, hear, hear))
-    lease = Lease(boot_time(), ttl_seconds=6, margin_seconds=2)
-    tenure.begin(1, lease, "postgresql://nobody@127.0.0.1:1/nothing", Pace(1, 6, 2, proof_of_death=False))
-    assert await tenure.hold(in_loop=True)
-    os.kill(tenure.guardian.pid, signal.SIGSTOP)
-    print("lease", lease.sent_at + lease.ttl_seconds, tenure.guardian.pid, flush=True)
-    await asyncio.sleep(600)
-
-asyncio.run(main())
-"""
-
-
-def test_a_node_with_a_run_in_its_loop_ends_itself_where_its_guardian_is_frozen(tmp_path):
-    with subprocess.Popen(
-        [sys.executable, "-c", LOOP_TENURE, str(tmp_path / "locks")], stdout=subprocess.PIPE, text=True
-    ) as node:
-        assert node.stdout is not None
-        words = next(line.split() for line in node.stdout if line.startswith("lease"))
-        try:
-            assert node.wait(10) == -signal.SIGKILL
-            assert boot_time() < float(words[1])
-            assert is_gone(int(words[2]))
-        finally:
-            node.kill()
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(words[2]), signal.SIGKILL)
-
-
 def test_node_and_guardian_killed_together_leave_no_job(fake_node):
     node = fake_node(600, SLEEPER)
     os.kill(node.process.pid, signal.SIGKILL)
