@@ -9,6 +9,8 @@ Formula
     begun        the run's timeout and a grace from now
     asked        a grace from now, unless the deadline was earlier; asked again
                  (by every heartbeat, say) it stays as it is
+    soft stop    half of what is left to the hard stop, for processes; the node shall
+                 live on. A run in the loop has all of it, and the node with it
     ended        none
 
 Failures
@@ -74,6 +76,13 @@ class Deadlines:
             for run_id in self._runs:
                 self._hurry(run_id, why)
 
+    def hurry_processes(self, why: str, grace_seconds: float) -> None:
+        """Every run that can be ended without its node has this long from now."""
+        with self._guard:
+            for run_id, deadline in self._runs.items():
+                if not deadline.in_loop:
+                    self._hurry(run_id, why, grace_seconds)
+
     def end(self, run_id: int) -> None:
         """A run is over, and nothing that it started goes on."""
         with self._guard:
@@ -100,8 +109,8 @@ class Deadlines:
                 elif deadline.since < beat.sent_at and run_id not in beat.runs:
                     self._hurry(run_id, "lost")
 
-    def _hurry(self, run_id: int, why: str) -> None:
-        deadline, until = self._runs.get(run_id), boot_time() + GRACE_SECONDS
+    def _hurry(self, run_id: int, why: str, grace_seconds: float = GRACE_SECONDS) -> None:
+        deadline, until = self._runs.get(run_id), boot_time() + grace_seconds
         if deadline is not None and until < deadline.until:
             self._runs[run_id] = replace(deadline, until=until, why=why)
             self._tell(run_id)

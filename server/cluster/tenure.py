@@ -17,7 +17,7 @@ import structlog
 from server.cluster.deadlines import Deadlines
 from server.cluster.guardianship import GuardianGoneError, Guardianship
 from server.cluster.heartbeat import Beat, Heartbeat, Pace, Peer
-from server.cluster.lease import Lease, boot_time
+from server.cluster.lease import SOFT_STOP_SECONDS, Lease, boot_time
 from server.cluster.lifelock import LifeLock
 
 ARM_SECONDS_MAX = 1.0
@@ -144,7 +144,7 @@ class Tenure:
 
     def at_risk(self) -> None:
         log.error("no renewal before the soft stop: all runs are stopped", node=self.name)
-        self._kill_all()
+        self.deadlines.hurry_processes("interrupted", SOFT_STOP_SECONDS / 2)
         self._loop.call_soon_threadsafe(self._events.at_risk)
 
     def guardian_overdue(self) -> None:

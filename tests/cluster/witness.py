@@ -8,6 +8,8 @@ import re
 import time
 from pathlib import Path
 
+from server.cron.context import JobCancelled
+
 
 def testify(path: str, context, event: str) -> None:
     line = {
@@ -30,7 +32,11 @@ def work(context, path: str, seconds: float = 1.0) -> dict:
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
         context.progress(seconds - left, seconds, "working")
-        context.sleep(min(left, 0.1))
+        try:
+            context.sleep(min(left, 0.1))
+        except JobCancelled:
+            testify(path, context, "asked to stop")
+            raise
         testify(path, context, "tick")
     testify(path, context, "end")
     print("worked", seconds)

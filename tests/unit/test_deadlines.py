@@ -100,6 +100,16 @@ def test_a_run_that_was_taken_away_is_ended_but_not_by_a_beat_from_before_its_st
     assert guardians[-1].until[1] == 1_005 + GRACE_SECONDS
 
 
+def test_at_the_soft_stop_processes_have_less_time_and_runs_in_the_loop_go_with_the_lease(
+    runs, guardians, clock
+):
+    runs.begin(1, TIMEOUT_SECONDS, in_loop=True)
+    runs.begin(2, TIMEOUT_SECONDS)
+    runs.hurry_processes("interrupted", 0.5)
+    runs.hurry(2, "interrupted")
+    assert guardians[-1].until == {1: 1_000 + TIMEOUT_SECONDS + GRACE_SECONDS, 2: 1_000.5}
+
+
 def test_another_guardian_is_told_of_every_run_that_lives_on(runs, guardians, clock):
     runs.begin(1, TIMEOUT_SECONDS, in_loop=True)
     runs.begin(2, TIMEOUT_SECONDS, in_loop=True)

@@ -1,4 +1,4 @@
-"""Jobs in the loop of a node that can't renew its lease: asked at the soft stop, enforced at the hard one."""
+"""Jobs of a node that cannot renew its lease: asked to end at the soft stop, ended before the hard one or with it."""
 
 import signal
 import time
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import psycopg
 import pytest
-from fleet import TTL_SECONDS, overlaps, wait_until
+from fleet import TTL_SECONDS, is_alive, overlaps, wait_until
 from psycopg import sql
 
 from server.cluster.lease import boot_time
@@ -49,8 +49,23 @@ def test_without_a_database_a_job_in_the_loop_is_asked_to_end_and_its_node_lives
         wait_until(lambda: time.monotonic() > hard_stop_at + 1)
         assert fleet.processes[1].poll() is None
         assert fleet.testimony()[-1]["at"] < boot_time() - 1, "nobody works any more"
+        assert fleet.told_by("worker-0", "asked to stop"), "a process was asked as well"
     wait_until(lambda: len(fleet.told_by("job", "start")) == 2, 30, "the run after the lease")
     assert fleet.processes[1].poll() is None
+    assert overlaps(fleet.testimony()) == []
+
+
+def test_without_a_database_a_deaf_process_is_killed_and_its_node_lives_on(
+    one_node, tmp_path, without_database
+):
+    fleet = one_node("deaf", params={"path": str(tmp_path / "witness.jsonl"), "seconds": 600})
+    began = wait_until(lambda: fleet.told_by("job"), 30, "a run at work")[0]
+    with without_database():
+        wait_until(lambda: not is_alive(began["pid"]), TTL_SECONDS + 5, "the end of the process")
+        hard_stop_at = time.monotonic() + 1
+        wait_until(lambda: time.monotonic() > hard_stop_at + 1)
+        assert fleet.processes[1].poll() is None
+    wait_until(lambda: len(fleet.told_by("job", "start")) == 2, 30, "the run after the lease")
     assert overlaps(fleet.testimony()) == []
 
 
