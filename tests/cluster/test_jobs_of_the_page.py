@@ -1,4 +1,4 @@
-"""The transfer that docs/jobs.md shows, run by a real node from a module beside its configuration."""
+"""The jobs that docs/jobs.md shows, run by a real node from modules beside its configuration."""
 
 import json
 
@@ -32,3 +32,13 @@ def test_the_transfer_of_the_page_moves_money_once_for_each_run(fleet, database,
         balances = dict(connection.execute("select id, balance from users").fetchall())
     assert balances == {1: 9_800, payee: 200}
     assert len([row for row in moved if row[0] == payee and row[1]]) == 2
+
+
+def test_the_first_job_of_the_page_counts(fleet):
+    made = fleet({"job": {"function": "counting:count_to", "every": "1h", "params": {"number": 2}}})
+    (made.folder / "counting.py").write_text(code_of("jobs.md", "counting"))
+    made.start(1)
+    made.wait_ready()
+    run = made.ended()
+    assert (run["status"], run["result"]) == ("succeeded", {"counted": 2})
+    assert run["progress"] == {"done": 1, "total": 2, "message": "at 1"}
