@@ -379,3 +379,15 @@ class RunLostError(RingfenceError):
     """The run was taken away; nothing that it writes may count."""
 
     code = "run_lost"
+
+
+class UnguardedError(RingfenceError):
+    """guard() was called outside a transaction, where it would protect nothing."""
+
+    code = "unguarded"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "guard() protects the transaction that it is called in, and this connection commits each "
+            "statement by itself. Turn autocommit off, or call it within connection.transaction()."
+        )

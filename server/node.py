@@ -20,6 +20,7 @@ from server import process, supervised
 from server.cluster.membership import Membership
 from server.cluster.tenure import Tenure, TenureEvents
 from server.cron.catalogue import Catalogue
+from server.cron.loop_jobs import refuse_plain_functions
 from server.cron.runner import Runner
 from server.cron.scheduler import Scheduler
 from server.errors import DatabaseUnavailableError, NameInUseError, RingfenceError
@@ -60,6 +61,7 @@ class Node:
         self._poster = Poster(url, f"ringfence {self.name} money", settings.money.deadline_seconds)
         self._batcher = Batcher(self._poster)
         self._catalogue = Catalogue.from_settings(settings)
+        refuse_plain_functions(self._catalogue, settings.source)
         self._membership = Membership(settings, url, self.name, self._database, self._members_changed)
         self._membership.siblings = process.siblings(settings)
         self._scheduler = Scheduler(settings, self._database, self._catalogue, self._membership)

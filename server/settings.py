@@ -8,7 +8,7 @@ the place it came from, the key, the value and what was expected.
 import os
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -17,6 +17,7 @@ from server.connection_strings import Url, without_password
 from server.durations import parse_duration
 from server.errors import ConfigurationError
 from server.shipped import shipped
+from server.sizes import parse_size
 
 PREFIX = "RINGFENCE_"
 CONFIG_VARIABLE = "RINGFENCE_CONFIG"
@@ -26,6 +27,12 @@ INSTANCES_VARIABLE = "RINGFENCE__INSTANCES"
 Seconds = Annotated[float, BeforeValidator(parse_duration)]
 SecondsOrNone = Annotated[float, BeforeValidator(lambda value: parse_duration(value, minimum=0))]
 OneSecondOrMore = Annotated[float, BeforeValidator(lambda value: parse_duration(value, minimum=1))]
+# Python itself takes some 20 MiB, and a job that can't begin tells nothing.
+MEMORY_BYTES_MIN = 64 << 20
+MemoryBytes = Annotated[
+    int | None,
+    BeforeValidator(lambda value: None if value is None else parse_size(value, minimum=MEMORY_BYTES_MIN)),
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 TaskName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:-]{1,100}$")]
 
@@ -100,6 +107,18 @@ class Logging(_Section):
 class TaskSettings(_Section):
     """One background task: its function, its schedule and its limits."""
 
+    # Left out of a definition at their defaults, so that nodes of the release that did
+    # not know them go on with such tasks.
+    ADDED: ClassVar = frozenset(
+        {
+            "isolation",
+            "memory_bytes_max",
+            "missed_grace_seconds",
+            "missed_ticks_max",
+            "retry_after_seconds",
+        }
+    )
+
     function: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")]
     every: Seconds | None = None
     cron: str | None = None
@@ -111,6 +130,9 @@ class TaskSettings(_Section):
     missed_grace_seconds: OneSecondOrMore = Field(60.0, alias="missed_grace")
     timeout_seconds: Seconds = Field(3600.0, alias="timeout")
     retries: Annotated[int, Field(ge=0, le=100)] = 0
+    retry_after_seconds: Seconds = Field(5.0, alias="retry_after")
+    isolation: Literal["process", "loop"] = "process"
+    memory_bytes_max: MemoryBytes = Field(None, alias="memory_max")
     paused: bool = False
     params: dict[str, Any] = Field(default_factory=dict)
 
@@ -119,6 +141,19 @@ class TaskSettings(_Section):
         if (self.every is None) == (self.cron is None):
             raise ValueError("exactly one of every: and cron: says when the task runs")
         return self
+
+    @model_validator(mode="after")
+    def _memory_of_a_process(self) -> "TaskSettings":
+        if self.isolation == "loop" and self.memory_bytes_max is not None:
+            raise ValueError(
+                "memory_max is for isolation: process; a job in the loop shares its node's memory"
+            )
+        return self
+
+    def definition(self) -> dict[str, Any]:
+        """The JSON form that the database keeps, and that this class reads again."""
+        left_out = {key for key in self.ADDED if getattr(self, key) == type(self).model_fields[key].default}
+        return self.model_dump(mode="json", exclude=left_out)
 
 
 class Settings(_Section):

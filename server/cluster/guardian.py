@@ -8,6 +8,9 @@ Authority
     The node says what to start and, as an absolute CLOCK_BOOTTIME, until when it
     may hold runs ("arm"). The guardian needs nobody else to enforce that: at the
     deadline it kills every job, and the node too if a job was still there.
+    Each run has a deadline besides ("limit"): its timeout, or a moment after it was
+    asked to end. Past it its process is killed; for a run in the node's own loop the
+    node is, since the loop that would end that run may be what it blocks.
 
 States
     disarmed        starts nothing
@@ -26,14 +29,18 @@ Failures
     node frozen          no new "arm" -> everything killed at the deadline
     guardian killed      PR_SET_PDEATHSIG kills the jobs; the node reaps the rest
     guardian frozen      the node gets no "armed" answer and kills the guardian
+    loop blocked         deadlines of leases and runs count as ever
 
 Messages are JSON, one a packet of a SOCK_SEQPACKET pair.
     from the node   {"do": "arm", "until": s, "serial": n, "loop_jobs": n}, {"do": "disarm"},
                     {"do": "start", "run": id, "argv": [...]} with two descriptors (channel, output),
-                    {"do": "kill", "run": id}, {"do": "kill_all"}
+                    {"do": "kill", "run": id}, {"do": "kill_all"},
+                    {"do": "limit", "run": id, "until": s, "why": word, "in_loop": bool},
+                    {"do": "unlimit", "run": id}
     to the node     {"is": "armed", "serial": n}, {"is": "started", "run", "pid"},
                     {"is": "refused", "run", "reason"},
-                    {"is": "ended", "run", "code": exit code or minus the signal, "peak_kib": n}
+                    {"is": "ended", "run", "code": exit code or minus the signal, "peak_kib": n,
+                     "why": null, or the word of the limit that it had passed}
 """
 
 import contextlib
@@ -51,7 +58,9 @@ PR_SET_CHILD_SUBREAPER = 36
 PACKET_BYTES_MAX = 65536
 SLICE_SECONDS = 0.25  # poll() does not count suspended time, so it is never trusted for longer
 TRACE_SECONDS = 1.0  # the node is asked for its stacks this long before it is killed
+LIMIT_TRACE_SECONDS = 0.5  # the same for a run in its loop, which may have a second in all
 JOB_NICENESS = 5  # jobs give way to requests and heartbeats
+JOB_OOM_SCORE = 500  # and die first where memory ends: half of all memory would weigh as much
 CHANNEL_FD = 3
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -91,6 +100,15 @@ def kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+class Limit:
+    """Until when a run may go on, and what its end is called if it doesn't keep to it."""
+
+    def __init__(self, message: dict[str, object]) -> None:
+        self.until = float(message["until"])  # type: ignore[arg-type]
+        self.why = str(message["why"])
+        self.in_loop = bool(message["in_loop"])
+
+
 class Guardian:
     """The loop: packets from the node, endings of children, and one deadline."""
 
@@ -104,6 +122,9 @@ class Guardian:
         self.until: float | None = None
         self.loop_jobs = 0
         self.traced = False
+        self.limits: dict[int, Limit] = {}  # by run
+        self.overdue: dict[int, str] = {}  # run -> why its job was killed
+        self.traced_run: int | None = None
         self.outgoing: list[bytes] = []
 
     def run(self) -> None:
@@ -116,7 +137,7 @@ class Guardian:
         poll.register(self.node_pidfd, select.POLLIN)
         while True:
             poll.register(self.control, select.POLLIN | (select.POLLOUT if self.outgoing else 0))
-            ready = dict(poll.poll(None if self.until is None else SLICE_SECONDS * 1000))
+            ready = dict(poll.poll(self.pause_ms()))
             if wakeup_read in ready:
                 os.read(wakeup_read, 4096)
             self.reap()
@@ -125,8 +146,17 @@ class Guardian:
             if self.control.fileno() in ready and not self.receive():
                 break
             self.enforce_deadline()
+            self.enforce_limits()
             self.flush()
         self.end_everything()
+
+    def pause_ms(self) -> float | None:
+        """How long to wait for news: until there may be something to enforce."""
+        if self.until is None and not self.limits:
+            return None
+        now = boot_time()
+        left = min([SLICE_SECONDS, *(limit.until - now for limit in self.limits.values())])
+        return max(0.01, left) * 1000
 
     def receive(self) -> bool:
         """Serves every waiting packet; False when the node has closed its end."""
@@ -159,12 +189,14 @@ class Guardian:
         elif what == "start":
             self.start(int(message["run"]), list(message["argv"]), fds)  # type: ignore[call-overload]
         elif what == "kill":
-            for pid, run in self.jobs.items():
-                if run == message["run"]:
-                    kill(pid)
+            self.kill_job(int(message["run"]))  # type: ignore[call-overload]
         elif what == "kill_all":
             for pid in self.jobs:
                 kill(pid)
+        elif what == "limit":
+            self.limits[int(message["run"])] = Limit(message)  # type: ignore[call-overload]
+        elif what == "unlimit":
+            self.limits.pop(int(message["run"]), None)  # type: ignore[call-overload]
 
     def start(self, run: int, argv: list[str], fds: list[int]) -> None:
         # A node that was frozen may wake with a start in its hands: too late is no.
@@ -194,6 +226,7 @@ class Guardian:
             for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
                 signal.signal(number, signal.SIG_DFL)
             os.nice(JOB_NICENESS)
+            self.die_first_for_memory()
             # Above the standard places first, so that no dup2 closes what the next one needs.
             channel, output = (os.dup(fd) for fd in fds)
             lock = os.dup(self.lock_fd)
@@ -211,6 +244,14 @@ class Guardian:
         finally:
             os._exit(127)
 
+    def die_first_for_memory(self) -> None:
+        """Whom the kernel ends for want of memory shall be a job, and no node and no database."""
+        with contextlib.suppress(OSError):  # without /proc everybody is alike
+            score = os.open("/proc/self/oom_score_adj", os.O_RDWR)
+            own = int(os.read(score, 16))
+            os.pwrite(score, str(min(1000, own + JOB_OOM_SCORE)).encode(), 0)
+            os.close(score)
+
     def reap(self) -> None:
         """Collects the dead, ends what they left behind, and tells the node when a job is all gone."""
         while True:
@@ -227,6 +268,7 @@ class Guardian:
                     "run": run,
                     "code": os.waitstatus_to_exitcode(status),
                     "peak_kib": usage.ru_maxrss,
+                    "why": self.overdue.pop(run, None),
                 }
         if not self.reaped:
             return
@@ -248,11 +290,36 @@ class Guardian:
             self.traced = True
             self.signal_node(signal.SIGUSR2)
         if left <= 0 and holding:
-            # The jobs first: they do harm, and a node without jobs is only a web server.
-            for pid in self.jobs:
-                kill(pid)
-            self.signal_node(signal.SIGKILL)
             self.until = None
+            self.end_node()
+
+    def enforce_limits(self) -> None:
+        """Ends each run that has not ended in time, whatever the node believes, or the node with it."""
+        now = boot_time()
+        for run, limit in list(self.limits.items()):
+            left = limit.until - now
+            if limit.in_loop and left <= LIMIT_TRACE_SECONDS and self.traced_run != run:
+                self.traced_run = run
+                self.signal_node(signal.SIGUSR2)
+            if left > 0:
+                continue
+            del self.limits[run]
+            if limit.in_loop:
+                self.end_node()
+            elif run in self.jobs.values():
+                self.overdue[run] = limit.why
+                self.kill_job(run)
+
+    def kill_job(self, run: int) -> None:
+        for pid, of in self.jobs.items():
+            if of == run:
+                kill(pid)
+
+    def end_node(self) -> None:
+        # The jobs first: they do harm, and a node without jobs is only a web server.
+        for pid in self.jobs:
+            kill(pid)
+        self.signal_node(signal.SIGKILL)
 
     def signal_node(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -85,6 +85,18 @@ class Guardianship:
         """Asks for a job; fds are the job's channel and its output."""
         self._send({"do": "start", "run": run_id, "argv": list(argv)}, fds)
 
+    def limit(self, run_id: int, until: float, why: str, *, in_loop: bool) -> None:
+        """A run may go on until `until` (CLOCK_BOOTTIME, seconds); a later call replaces an earlier one.
+
+        Past it the job's process is killed, and its "ended" says `why`; if it has none
+        but lives in the node's loop, the node is killed.
+        """
+        self._send({"do": "limit", "run": run_id, "until": until, "why": why, "in_loop": in_loop})
+
+    def unlimit(self, run_id: int) -> None:
+        """A run is over."""
+        self._send({"do": "unlimit", "run": run_id})
+
     def kill(self, run_id: int) -> None:
         """Kills the job of one run; "ended" follows when all that it started is gone."""
         self._send({"do": "kill", "run": run_id})
@@ -92,6 +104,17 @@ class Guardianship:
     def kill_all(self) -> None:
         """Kills the jobs of all runs."""
         self._send({"do": "kill_all"})
+
+    def end_strays(self) -> None:
+        """Ends the processes that runs in the node's loop have started, against what they are told.
+
+        A node has no children but its guardian. They are reaped by whoever waits for them.
+        """
+        for pid in _children():
+            if pid != self.pid and pid not in self._spared:
+                log.error("a run in the loop has left a process; it is killed", pid=pid)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def end_at_once(self) -> None:
         """Kills the guardian, and through the kernel its jobs; for one that does not obey.

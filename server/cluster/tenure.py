@@ -5,6 +5,8 @@ the node begins another one, with a new lock, guardian and incarnation.
 """
 
 import asyncio
+import os
+import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +14,10 @@ from typing import Any
 
 import structlog
 
+from server.cluster.deadlines import Deadlines
 from server.cluster.guardianship import GuardianGoneError, Guardianship
 from server.cluster.heartbeat import Beat, Heartbeat, Pace, Peer
-from server.cluster.lease import Lease, boot_time
+from server.cluster.lease import SOFT_STOP_SECONDS, Lease, boot_time
 from server.cluster.lifelock import LifeLock
 
 ARM_SECONDS_MAX = 1.0
@@ -51,6 +54,7 @@ class Tenure:
         self._holds = 0
         self._loop_jobs = 0
         self._risk_untold = False  # set by the heartbeat's side, until the loop has heard of it
+        self.deadlines = Deadlines(lambda: self.guardian, self._guardian_gone_in_any_thread)
         self._guard = threading.Lock()  # over the lease and the holds, which two threads change
         self._armed = asyncio.Event()
         self._awaited_serial = 0
@@ -117,8 +121,11 @@ class Tenure:
         try:
             return self.guardian.arm(self.lease.hard_stop_at, self._loop_jobs)
         except GuardianGoneError:
-            self._loop.call_soon_threadsafe(self._events.guardian_gone)
+            self._guardian_gone_in_any_thread()
             return None
+
+    def _guardian_gone_in_any_thread(self) -> None:
+        self._loop.call_soon_threadsafe(self._events.guardian_gone)
 
     # What the heartbeat's thread calls.
 
@@ -127,11 +134,13 @@ class Tenure:
             self._lease = lease
             if self._holds > 0:
                 self._arm()
+        self.deadlines.heard(beat)
         self._loop.call_soon_threadsafe(self._events.beaten, beat)
 
     def refused(self) -> None:
         self.is_over = True
         self._kill_all()
+        self.deadlines.hurry_all("lost")
         self._loop.call_soon_threadsafe(self._events.lost)
 
     # Whoever must stop something does so before it says so: a log that nobody reads any
@@ -139,15 +148,19 @@ class Tenure:
 
     def at_risk(self) -> None:
         self._risk_untold = True
-        self._kill_all()
+        self.deadlines.hurry_processes("interrupted", SOFT_STOP_SECONDS / 2)
         self._loop.call_soon_threadsafe(self._tell_risk)
         log.error("no renewal before the soft stop: all runs are stopped", node=self.name)
 
     def guardian_overdue(self) -> None:
         with self._guard:
-            holding = self._holds > 0
+            holding, in_loop = self._holds > 0, self._loop_jobs > 0
         if holding:
             self.guardian.end_at_once()
+        if in_loop:
+            # Asked a second ago at the latest; nobody else is left to end it.
+            os.kill(os.getpid(), signal.SIGKILL)
+        if holding:
             log.error("the guardian let its deadline pass and is killed with its jobs", node=self.name)
 
     def peers(self) -> tuple[Peer, ...]:
@@ -157,7 +170,7 @@ class Tenure:
         try:
             self.guardian.kill_all()
         except GuardianGoneError:
-            self._loop.call_soon_threadsafe(self._events.guardian_gone)
+            self._guardian_gone_in_any_thread()
 
     # The guardian.
 
@@ -185,6 +198,9 @@ class Tenure:
 
     def guardian_is_frozen(self) -> bool:
         """Whether the guardian has not answered for too long; asked at every heartbeat."""
+        if self.guardian.socket.fileno() >= 0:
+            # A loop that was blocked has not listened; what the guardian said meanwhile counts.
+            self._hear_guardian()
         now = boot_time()
         asked, answered = self.guardian.serials
         if answered >= self._awaited_serial:
@@ -194,6 +210,8 @@ class Tenure:
     async def replace_guardian(self) -> None:
         """Ends the guardian with everything below it, then starts another under the same lock."""
         old = self.guardian
+        if old.socket.fileno() < 0:
+            return  # it was ended before, when the tenure was over
         self._loop.remove_reader(old.socket)
         await asyncio.to_thread(old.end, 0.2)
         if self.is_over:
@@ -202,6 +220,9 @@ class Tenure:
             # Those who held runs let go of them one by one; nothing is armed before that.
             self.guardian = Guardianship(self.lock.fd)
             self._awaited_serial, self._awaited_since = 0, boot_time()
+            if self._loop_jobs > 0:  # which no guardian takes along when it dies
+                self._arm()
+        self.deadlines.tell_again()
         self._loop.add_reader(self.guardian.socket, self._hear_guardian)
         log.info("a new guardian is in place", guardian_pid=self.guardian.pid)
 

@@ -20,24 +20,6 @@ from server.cron.schedule import Cron, Every, Policy, Schedule, jitter_seconds
 from server.errors import ConfigurationError
 from server.settings import Settings, TaskSettings
 
-# A key that came later is left out of a definition while it has its default: so a node of the
-# release before understands the definition, and finds the same hash for the same task.
-KEYS_OF_EVERY_RELEASE = frozenset(
-    {
-        "function",
-        "every",
-        "cron",
-        "timezone",
-        "first",
-        "jitter_seconds",
-        "missed",
-        "timeout_seconds",
-        "retries",
-        "paused",
-        "params",
-    }
-)
-
 log = structlog.get_logger(__name__)
 
 
@@ -52,9 +34,7 @@ class Task:
     @property
     def definition(self) -> dict[str, Any]:
         """The JSON form that the database keeps."""
-        whole = self.settings.model_dump(mode="json")
-        chosen = self.settings.model_dump(mode="json", exclude_defaults=True)
-        return {key: whole[key] for key in whole if key in KEYS_OF_EVERY_RELEASE or key in chosen}
+        return self.settings.definition()
 
     @cached_property  # asked for with every reading of the tasks
     def definition_hash(self) -> str:

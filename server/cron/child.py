@@ -6,33 +6,24 @@ is itself the outcome.
 """
 
 import asyncio
-import importlib
 import inspect
-import json
 import os
+import resource
 import socket
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from server.cluster.guardian import CHANNEL_FD
-from server.cron.context import AsyncContext, Channel, Context, JobCancelled, RunSpec, storable
+from server.cron.context import AsyncContext, Channel, Context, JobCancelled, RunSpec
+from server.cron.functions import find_modules_here, resolve
+from server.cron.outcome import CANCELLED, raised, returned
 
-RESULT_BYTES_MAX = 65_536
-ERROR_CHARACTERS_MAX = 16_000
-
-
-def resolve(path: str) -> Callable[..., Any]:
-    """The function at "package.module:name"; ImportError or AttributeError say why not."""
-    module, _, name = path.partition(":")
-    function = getattr(importlib.import_module(module), name)
-    if not callable(function):
-        raise TypeError(f"{path} is no function")
-    return function  # type: ignore[no-any-return]
+MIB = 1 << 20
 
 
-def perform(spec: RunSpec, channel: Channel) -> dict[str, Any]:
+def perform(spec: RunSpec, channel: Channel) -> Mapping[str, Any]:
     """Runs the job; returns its outcome in the form that the node reads."""
     try:
         function = resolve(spec.function)
@@ -41,12 +32,18 @@ def perform(spec: RunSpec, channel: Channel) -> dict[str, Any]:
         else:
             channel.listen()
             result = function(Context(spec, channel), **spec.params)
-        return {"outcome": "returned", "result": _checked(result)}
+        return returned(result)
     except (JobCancelled, asyncio.CancelledError):
-        return {"outcome": "cancelled"}
+        return CANCELLED
+    except MemoryError as error:
+        # What the job held is needed to tell of it.
+        traceback.clear_frames(error.__traceback__)
+        if spec.memory_bytes_max is None:
+            return raised()
+        return raised(f"the job's process reached its memory_max of {spec.memory_bytes_max // MIB} MiB\n")
     except BaseException:
         # Also SystemExit and KeyboardInterrupt: whatever a job raises is told, not lost.
-        return {"outcome": "raised", "error": _storable(traceback.format_exc())}
+        return raised()
 
 
 async def _perform_async(function: Callable[..., Any], spec: RunSpec, channel: Channel) -> Any:
@@ -61,27 +58,22 @@ async def _perform_async(function: Callable[..., Any], spec: RunSpec, channel: C
     return await task
 
 
-def _checked(result: Any) -> Any:
-    encoded = json.dumps(result, allow_nan=False, ensure_ascii=False).encode()
-    if b"\\u0000" in encoded:
-        raise ValueError("the result contains a NUL character, which PostgreSQL's JSON cannot hold")
-    if len(encoded) > RESULT_BYTES_MAX:
-        raise ValueError(f"the result has {len(encoded)} bytes as JSON; {RESULT_BYTES_MAX} are allowed")
-    return result
-
-
-def _storable(text: str) -> str:
-    """The end of a text, without what PostgreSQL's text cannot hold."""
-    return storable(text)[-ERROR_CHARACTERS_MAX:]
+def _limit_memory(bytes_max: int | None) -> None:
+    """Lets allocations fail beyond the limit, in this process and in each that it starts."""
+    if bytes_max is not None:
+        # Not the address space: what a library reserves and never touches costs nothing.
+        resource.setrlimit(resource.RLIMIT_DATA, (bytes_max, bytes_max))
 
 
 def main() -> None:
     os.set_inheritable(CHANNEL_FD, False)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
-    sys.path.insert(0, str(os.getcwd()))  # noqa: PTH109 a job's own module may lie beside config.yaml
+    find_modules_here()
     channel = Channel(socket.socket(fileno=CHANNEL_FD))
-    outcome = perform(channel.receive_spec(), channel)
+    spec = channel.receive_spec()
+    _limit_memory(spec.memory_bytes_max)
+    outcome = perform(spec, channel)
     sys.stdout.flush()
     sys.stderr.flush()
     channel.finish(outcome)

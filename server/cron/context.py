@@ -1,7 +1,8 @@
 """What a job is given: who it is, and how to tell, sleep, write and be stopped.
 
-Lives in the job's own process. A thread listens to the node; the job itself
-may be a plain function that never returns to any loop.
+Lives where the job lives: in a process of its own, where a thread listens to the
+node, since the job may be a plain function that never returns to any loop; or,
+for a job in the node's loop, beside everything else (loop_jobs.py).
 """
 
 from __future__ import annotations
@@ -11,23 +12,19 @@ import json
 import select
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+
+from server.cron.outcome import progress_report
 
 if TYPE_CHECKING:
     import psycopg
 
 PROGRESS_SECONDS_MIN = 0.5
-MESSAGE_CHARACTERS_MAX = 200
 PACKET_BYTES_MAX = 200_000
-
-
-def storable(text: str) -> str:
-    """A text without what PostgreSQL cannot hold: NUL, and halves of characters."""
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 class JobCancelled(BaseException):
@@ -36,7 +33,7 @@ class JobCancelled(BaseException):
 
 @dataclass(frozen=True)
 class RunSpec:
-    """What the node tells the job's process at its start."""
+    """What the node tells a job at its start."""
 
     run_id: int
     task: str
@@ -46,6 +43,16 @@ class RunSpec:
     var: str
     scratch: str
     database_url: str
+    memory_bytes_max: int | None = None
+
+
+class Link(Protocol):
+    """What connects a job with its node."""
+
+    cancelled: threading.Event
+
+    def progress(self, report: dict[str, Any]) -> None:
+        """Passes on how far the job is."""
 
 
 class Channel:
@@ -73,12 +80,12 @@ class Channel:
             self._pending = report
             self._flush(monotonic())
 
-    def finish(self, outcome: dict[str, Any]) -> None:
+    def finish(self, outcome: Mapping[str, Any]) -> None:
         """Sends the last report and the outcome; nothing follows."""
         with self._guard:
             self._flush(self._sent_at + PROGRESS_SECONDS_MIN)
             self._socket.setblocking(True)
-            self._socket.send(json.dumps(outcome).encode())
+            self._socket.send(json.dumps(dict(outcome), ensure_ascii=False).encode())
 
     def _flush(self, now: float) -> None:
         if self._pending is None or now - self._sent_at < PROGRESS_SECONDS_MIN:
@@ -109,7 +116,7 @@ class Channel:
 class Context:
     """What a plain function gets as its first argument."""
 
-    def __init__(self, spec: RunSpec, channel: Channel) -> None:
+    def __init__(self, spec: RunSpec, link: Link) -> None:
         self.run_id = spec.run_id
         """The run's id; it is the run's fencing token."""
         self.task = spec.task
@@ -119,21 +126,20 @@ class Context:
         self.scratch = Path(spec.scratch)
         """A private folder that is removed when the run has ended."""
         self._database_url = spec.database_url
-        self._channel = channel
+        self._link = link
 
     @property
     def cancelled(self) -> bool:
         """Whether the job is asked to stop; look at it in long loops."""
-        return self._channel.cancelled.is_set()
+        return self._link.cancelled.is_set()
 
     def progress(self, done: float, total: float, message: str = "") -> None:
         """Reports how far the job is; cheap, may be called as often as wanted."""
-        message = storable(message[:MESSAGE_CHARACTERS_MAX])[:MESSAGE_CHARACTERS_MAX]
-        self._channel.progress({"done": done, "total": total, "message": message})
+        self._link.progress(progress_report(done, total, message))
 
     def sleep(self, seconds: float) -> None:
         """Sleeps; raises JobCancelled as soon as the job is asked to stop."""
-        if self._channel.cancelled.wait(max(0.0, seconds)):
+        if self._link.cancelled.wait(max(0.0, seconds)):
             raise JobCancelled
 
     def connect(self) -> psycopg.Connection[Any]:
@@ -146,7 +152,8 @@ class Context:
         """Lets the transaction that is open on `connection` commit only while this run is its own.
 
         Call it inside the transaction that writes, and commit soon: the lease's
-        rest limits the transaction. Raises RunLostError when the run was lost.
+        rest limits the transaction. Raises RunLostError when the run was lost,
+        UnguardedError where there is no transaction.
         """
         import psycopg  # noqa: PLC0415
 
@@ -154,6 +161,7 @@ class Context:
             connection.execute(_guard_statement(), {"run_id": self.run_id})
         except psycopg.Error as error:
             raise _run_lost(error) from error
+        _check_transaction(connection)
 
     def _conninfo(self) -> str:
         from server.postgres.dsn import connection_string  # noqa: PLC0415
@@ -182,12 +190,23 @@ class AsyncContext(Context):
             await connection.execute(_guard_statement(), {"run_id": self.run_id})
         except psycopg.Error as error:
             raise _run_lost(error) from error
+        _check_transaction(connection)
 
 
 def _guard_statement() -> str:
     from server.postgres.statements import load  # noqa: PLC0415
 
     return load("server.cron", "runs.sql")["assert_run"]
+
+
+def _check_transaction(connection: psycopg.BaseConnection[Any]) -> None:
+    from psycopg.pq import TransactionStatus  # noqa: PLC0415
+
+    from server.errors import UnguardedError  # noqa: PLC0415
+
+    # With autocommit the guard's own statement was the whole transaction.
+    if connection.info.transaction_status is TransactionStatus.IDLE:
+        raise UnguardedError
 
 
 def _run_lost(error: psycopg.Error) -> Exception:

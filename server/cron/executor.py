@@ -8,13 +8,12 @@ when the guardian has reaped the job and all that it started, and not before.
 import asyncio
 import os
 import shutil
-import signal
 import socket
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import structlog
@@ -22,22 +21,11 @@ import structlog
 from server.cluster.guardianship import GuardianGoneError
 from server.cluster.tenure import Tenure
 from server.cron.context import PACKET_BYTES_MAX, RunSpec
+from server.cron.outcome import Outcome, Output, Reason, describe_death, judge, progress_report
 
-OUTPUT_BYTES_MAX = 65_536
-GRACE_SECONDS = 1.0  # between asking a job to stop and killing it
+READ_BYTES_MAX = 65_536  # at once; a job that prints without end must not hold up the loop
 
-Reason = Literal["cancelled", "timed_out", "interrupted", "lost"]
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended. status: one of the runs table, or "lost": then nothing is recorded."""
-
-    status: str
-    result: Any = None
-    output: str | None = None
-    error: str | None = None
 
 
 @dataclass
@@ -48,12 +36,11 @@ class Job:
     channel: socket.socket
     output_fd: int
     done: "asyncio.Future[Outcome]"
-    output: bytearray = field(default_factory=bytearray)
-    progress: dict[str, Any] | None = None
+    output: Output = field(default_factory=Output)
     outcome: dict[str, Any] | None = None
     reason: Reason | None = None
     pid: int | None = None
-    timers: list[asyncio.TimerHandle] = field(default_factory=list)
+    timer: asyncio.TimerHandle | None = None
 
 
 class Executor:
@@ -68,8 +55,8 @@ class Executor:
     def start(self, spec: RunSpec, timeout_seconds: float) -> Job:
         """Starts a job; its `done` gets the outcome when nothing of it is left.
 
-        The guardian must be armed for it (Tenure.hold()).
-        Raises OSError where there is no room for its folder or its descriptors.
+        The guardian must be armed for it (Tenure.hold()). Raises OSError if this
+        node has no room for it.
         """
         Path(spec.scratch).mkdir(parents=True, mode=0o700)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -84,16 +71,19 @@ class Executor:
             ours.send(msgspec.json.encode(asdict(spec)))
             argv = [sys.executable, "-m", "server.cron.child"]
             self._tenure.guardian.start(spec.run_id, argv, (theirs.fileno(), output_write))
+            self._tenure.deadlines.begin(spec.run_id, timeout_seconds)
         except GuardianGoneError:
             self._close(job, Outcome("interrupted", error="the guardian was gone before the job began"))
+        except OSError as error:
+            self._close(job, Outcome("failed", error=f"the job could not be told what to do: {error}"))
         finally:
             theirs.close()
             os.close(output_write)
-        job.timers.append(self._loop.call_later(timeout_seconds, self.stop, spec.run_id, "timed_out"))
+        job.timer = self._loop.call_later(timeout_seconds, self.stop, spec.run_id, "timed_out")
         return job
 
     def stop(self, run_id: int, reason: Reason) -> None:
-        """Asks a job to end, and kills it and all that it started if it doesn't.
+        """Asks a job to end; the guardian kills it and all that it started if it doesn't.
 
         The first reason counts, except that a lost run stays lost.
         """
@@ -111,7 +101,7 @@ class Executor:
             job.channel.send(msgspec.json.encode({"cancel": reason}))
         except OSError as error:
             log.debug("a job could not be asked to stop", run=run_id, error=str(error))
-        job.timers.append(self._loop.call_later(GRACE_SECONDS, self._kill, run_id))
+        self._tenure.deadlines.hurry(run_id, reason)
 
     def stop_all(self, reason: Reason) -> None:
         """Asks every job to end; see stop()."""
@@ -131,15 +121,19 @@ class Executor:
                     job, Outcome("interrupted", error=f"the guardian refused it: {message['reason']}")
                 )
             case "ended":
-                self._read_output(job)
+                while self._read_output(job):  # all that could write is gone
+                    pass
                 self._read_channel(job)
-                self._close(job, self._judge(job, message["code"], message["peak_kib"]))
+                # The guardian has a reason of its own if this loop was too late to have one.
+                job.reason = job.reason or message["why"]
+                death = describe_death(message["code"], message["peak_kib"])
+                self._close(job, judge(job.reason, job.outcome, job.output.text, death))
 
     def abandon_all(self, why: str) -> None:
         """Every job is known to be gone, and nobody told how it ended."""
         for job in list(self.jobs.values()):
             status = "lost" if job.reason == "lost" else "interrupted"
-            self._close(job, Outcome(status, output=_text(job.output), error=why))
+            self._close(job, Outcome(status, output=job.output.text, error=why))
 
     def _kill(self, run_id: int) -> None:
         try:
@@ -148,19 +142,17 @@ class Executor:
             # Its end is the end of all its jobs; the node is told by another way.
             log.warning("the guardian could not be told to kill", run=run_id, error=str(error))
 
-    def _read_output(self, job: Job) -> None:
-        while True:
-            try:
-                data = os.read(job.output_fd, 65_536)
-            except BlockingIOError:
-                return
-            if not data:
-                self._loop.remove_reader(job.output_fd)
-                return
-            job.output += data
-            # Twice the limit, so that a talkative job does not cost a copy for each line.
-            if len(job.output) > 2 * OUTPUT_BYTES_MAX:
-                del job.output[:-OUTPUT_BYTES_MAX]
+    def _read_output(self, job: Job) -> bool:
+        """Takes some of what the job printed; False if nothing is left for now."""
+        try:
+            data = os.read(job.output_fd, READ_BYTES_MAX)
+        except BlockingIOError:
+            return False
+        if not data:
+            self._loop.remove_reader(job.output_fd)
+            return False
+        job.output.add(data)
+        return True
 
     def _read_channel(self, job: Job) -> None:
         while True:
@@ -174,36 +166,24 @@ class Executor:
                 self._loop.remove_reader(job.channel)
                 return
             try:
-                message = msgspec.json.decode(data, type=dict[str, Any])
-            except msgspec.DecodeError as error:
-                # Such as a progress of NaN. The run goes on, and its ending counts.
-                log.warning("a job said what nobody understands", run=job.spec.run_id, error=str(error))
-                continue
-            if "progress" in message:
-                job.progress = message["progress"]
-                self._progressed(job.spec.run_id, message["progress"])
-            else:
-                job.outcome = message
+                self._hear(job, msgspec.json.decode(data))
+            except (msgspec.DecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+                # Not by the context: the job wrote to its channel itself.
+                log.warning("a job's message makes no sense", run=job.spec.run_id, error=str(error))
 
-    def _judge(self, job: Job, code: int, peak_kib: int) -> Outcome:
-        output = _text(job.output)
-        if job.reason == "lost":
-            return Outcome("lost", error="the run was taken away")
-        told = job.outcome or {}
-        if told.get("outcome") == "returned":
-            return Outcome("succeeded", told["result"], output)
-        if job.reason is not None:
-            return Outcome(job.reason, None, output, told.get("error") or _why(job.reason))
-        if told.get("outcome") == "raised":
-            return Outcome("failed", None, output, told["error"])
-        if told.get("outcome") == "cancelled":
-            return Outcome("failed", None, output, "the job cancelled itself")
-        return Outcome("failed", None, output, _describe_death(code, peak_kib))
+    def _hear(self, job: Job, message: Any) -> None:
+        if "progress" in message:
+            report = message["progress"]
+            report = progress_report(report["done"], report["total"], report["message"])
+            self._progressed(job.spec.run_id, report)
+        else:
+            job.outcome = dict(message)
 
     def _close(self, job: Job, outcome: Outcome) -> None:
         self.jobs.pop(job.spec.run_id, None)
-        for timer in job.timers:
-            timer.cancel()
+        self._tenure.deadlines.end(job.spec.run_id)
+        if job.timer is not None:
+            job.timer.cancel()
         self._loop.remove_reader(job.output_fd)
         self._loop.remove_reader(job.channel)
         os.close(job.output_fd)
@@ -212,30 +192,3 @@ class Executor:
         self._loop.run_in_executor(None, lambda: shutil.rmtree(job.spec.scratch, ignore_errors=True))
         if not job.done.done():
             job.done.set_result(outcome)
-
-
-def _why(reason: Reason) -> str:
-    return {
-        "cancelled": "cancelled by an operator",
-        "timed_out": "ran longer than its timeout",
-        "interrupted": "its node stopped; it is due again elsewhere",
-        "lost": "the run was taken away",
-    }[reason]
-
-
-def _describe_death(code: int, peak_kib: int) -> str:
-    peak = f"its memory had reached {peak_kib // 1024} MiB"
-    if code < 0:
-        name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
-        return f"the job's process was ended by {name} before it told an outcome; {peak}"
-    return f"the job's process ended with exit code {code} before it told an outcome; {peak}"
-
-
-def _text(output: bytearray) -> str | None:
-    # PostgreSQL's text takes every character but NUL.
-    text = (
-        bytes(output[-OUTPUT_BYTES_MAX:])
-        .decode("utf-8", "replace")
-        .replace("\0", "\N{REPLACEMENT CHARACTER}")
-    )
-    return text or None

@@ -12,7 +12,7 @@ import structlog
 from psycopg.types.json import Jsonb
 
 from server.cluster.tenure import Tenure
-from server.cron.executor import Outcome
+from server.cron.outcome import Outcome
 from server.errors import DatabaseUnavailableError
 from server.postgres.connections import Database
 from server.postgres.statements import load

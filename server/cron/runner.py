@@ -18,7 +18,9 @@ from server.cluster.lease import boot_time
 from server.cluster.tenure import Tenure
 from server.cron.catalogue import Task
 from server.cron.context import RunSpec
-from server.cron.executor import Executor, Job, Outcome, Reason
+from server.cron.executor import Executor
+from server.cron.loop_jobs import LoopJobs
+from server.cron.outcome import Outcome, Reason
 from server.cron.recorder import PROGRESS_SECONDS, STATEMENTS, Recorder
 from server.cron.schedule import retry_delay_seconds
 from server.cron.view import TaskView
@@ -27,7 +29,7 @@ from server.postgres.connections import Database
 from server.settings import Settings
 
 START_SECONDS_MAX = 5.0
-RETRY_BASE_SECONDS, RETRY_SECONDS_MAX = 5.0, 600.0
+RETRY_SECONDS_MAX = 600.0
 
 log = structlog.get_logger(__name__)
 
@@ -42,6 +44,7 @@ class Runner:
         self._tenure = tenure
         self._recorder = Recorder(database)
         self._executor = Executor(tenure, self._recorder.progressed)
+        self._loop_jobs = LoopJobs(tenure, self._recorder.progressed)
         self._confirmed_at: dict[int, float] = {}  # run -> own clock
         self._starting = 0
         self._last_start_at = 0.0
@@ -61,14 +64,20 @@ class Runner:
     def stop(self, run_id: int, reason: Reason) -> None:
         """Ends a run, if it is here; see Executor.stop()."""
         self._executor.stop(run_id, reason)
+        self._loop_jobs.stop(run_id, reason)
 
     def stop_all(self, reason: Reason) -> None:
         """Ends every run of this node."""
         self._executor.stop_all(reason)
+        self._loop_jobs.stop_all(reason)
 
     def abandon_all(self, why: str) -> None:
-        """All processes of all runs are gone, and nobody told how they ended."""
+        """All processes of all runs are gone, and nobody told how they ended.
+
+        Those in the loop live on; nobody would have ended them meanwhile, so they stop, too.
+        """
         self._executor.abandon_all(why)
+        self._loop_jobs.stop_all("interrupted")
 
     def told_by_guardian(self, message: dict[str, Any]) -> None:
         """Passes the guardian's word to the executor."""
@@ -82,6 +91,7 @@ class Runner:
     def end(self) -> None:
         """No run is left; stops what serves them all."""
         self._progress.cancel()
+        self._loop_jobs.end()
 
     async def start(self, seen: TaskView, task: Task, new_next: datetime) -> bool:
         """Starts a task if the database agrees; does not wait for its end. False: refused.
@@ -89,9 +99,10 @@ class Runner:
         new_next: the task's next time if this start consumes the tick in `seen`.
         """
         tenure = self._tenure
+        in_loop = task.settings.isolation == "loop"
         # The guardian is armed before the run exists: a node that freezes right
         # after the commit is then killed in time.
-        if not await tenure.hold():
+        if not await tenure.hold(in_loop=in_loop):
             log.warning("not started: the guardian did not answer", task=seen.name)
             return False
         self._starting += 1
@@ -121,7 +132,7 @@ class Runner:
             self._last_start_at = boot_time()
         if run_id is None:
             log.debug("not started", task=seen.name, reason=reason)
-            tenure.release()
+            tenure.release(in_loop=in_loop)
             return False
         self._confirmed_at[run_id] = boot_time()
         log.info("run started", task=seen.name, run=run_id, trigger=row.trigger)
@@ -131,54 +142,56 @@ class Runner:
         return True
 
     async def _see_to_the_end(self, run_id: int, task: Task, attempt: int) -> None:
+        settings = task.settings
         try:
-            outcome = await self._outcome(run_id, task)
-            self._tenure.release()
+            try:
+                outcome = await self._launch(run_id, task)
+            except OSError as error:
+                outcome = Outcome("failed", error=f"the job could not be started: {error}")
+            self._tenure.release(in_loop=settings.isolation == "loop")
             if outcome.status == "lost":
                 log.warning("run lost", task=task.name, run=run_id)
                 return
             retry = None
-            if outcome.status in {"failed", "timed_out"} and attempt <= task.settings.retries:
-                retry = retry_delay_seconds(attempt, RETRY_BASE_SECONDS, RETRY_SECONDS_MAX, str(run_id))
+            if outcome.status in {"failed", "timed_out"} and attempt <= settings.retries:
+                base = settings.retry_after_seconds
+                retry = retry_delay_seconds(attempt, base, max(base, RETRY_SECONDS_MAX), str(run_id))
             answer = await self._recorder.finish(self._tenure, run_id, outcome, retry)
             log.info("run ended", task=task.name, run=run_id, status=outcome.status, answer=answer)
         finally:
             self._confirmed_at.pop(run_id, None)
 
-    async def _outcome(self, run_id: int, task: Task) -> Outcome:
-        try:
-            job = self._launch(run_id, task)
-        except OSError as error:
-            return Outcome("failed", error=f"its process could not be started: {error}")
-        return await job.done
-
-    def _launch(self, run_id: int, task: Task) -> Job:
+    def _launch(self, run_id: int, task: Task) -> "asyncio.Future[Outcome]":
         spec = RunSpec(
             run_id=run_id,
             task=task.name,
             node=self._tenure.name,
             function=task.settings.function,
-            params=task.settings.params,
+            # As JSON, which a process gets as well, and a copy, so that no run changes the next one's.
+            params=task.definition["params"],
             var=str(self._var),
             scratch=str(self._var / "run" / "scratch" / f"{self._tenure.name}-{run_id}"),
             database_url=self._url,
+            memory_bytes_max=task.settings.memory_bytes_max,
         )
-        return self._executor.start(spec, task.settings.timeout_seconds)
+        executor = self._loop_jobs if task.settings.isolation == "loop" else self._executor
+        return executor.start(spec, task.settings.timeout_seconds).done
 
     async def _write_progress(self) -> None:
         while True:
             await asyncio.sleep(PROGRESS_SECONDS)
             for run_id in await self._recorder.write_progress(self._tenure):
-                self._executor.stop(run_id, "lost")
+                self.stop(run_id, "lost")
 
     def beaten(self, beat: Beat) -> None:
         """Compares what the database believes that we run with what we do run."""
         for run_id in beat.cancels & self.held:
-            self._executor.stop(run_id, "cancelled")
+            self.stop(run_id, "cancelled")
         for run_id, started_at in self._confirmed_at.items():
-            if started_at < beat.sent_at and run_id not in beat.runs and run_id in self._executor.jobs:
+            lives = run_id in self._executor.jobs or run_id in self._loop_jobs.jobs
+            if started_at < beat.sent_at and run_id not in beat.runs and lives:
                 log.error("a run was taken away; it is stopped", run=run_id)
-                self._executor.stop(run_id, "lost")
+                self.stop(run_id, "lost")
         # The answer to a start may have been lost. Such a ghost would be renewed for
         # ever. One whose start was under way when the beat was sent may be no ghost.
         if self._starting == 0 and self._last_start_at < beat.sent_at:

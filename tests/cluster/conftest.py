@@ -27,6 +27,54 @@ def fleet(database, tmp_path) -> Iterator[Callable[..., Fleet]]:
 
 
 @pytest.fixture
+def one_node(fleet, tmp_path) -> Callable[..., Fleet]:
+    """Starts one node with one task, `job`, a function of witness.py; returns the fleet."""
+
+    def start(function: str, **settings: Any) -> Fleet:
+        witness = tmp_path / "witness.jsonl"
+        witness.touch()
+        params = settings.pop("params", {})
+        made = fleet({"job": {"function": f"witness:{function}", "every": "1h", "params": params} | settings})
+        made.witness = witness
+        made.start(1)
+        made.wait_ready()
+        return made
+
+    return start
+
+
+@pytest.fixture
+def nodes(fleet, tmp_path, database) -> Callable[..., Fleet]:
+    """Starts nodes with one task in the loop, `job`, and some workers in processes of their own."""
+
+    def start(
+        count: int,
+        function: str,
+        workers: int = 0,
+        worker_timeout: str = "1h",
+        params: dict[str, Any] | None = None,
+        **settings: Any,
+    ) -> Fleet:
+        witness = tmp_path / "witness.jsonl"
+        witness.touch()
+        path = {"path": str(witness)}
+        job = {"function": f"witness:{function}", "every": "1h", "isolation": "loop"}
+        worker = {"function": "witness:work", "every": "1h", "timeout": worker_timeout}
+        worker |= {"params": path | {"seconds": 60}}
+        made = fleet(
+            {"job": job | {"params": path | (params or {})} | settings}
+            | {f"worker-{number}": worker for number in range(workers)}
+        )
+        made.witness = witness
+        made.database = database
+        made.start(*range(1, count + 1))
+        made.wait_ready()
+        return made
+
+    return start
+
+
+@pytest.fixture
 def service(tmp_path: Path, project: Path) -> Iterator[Service]:
     """A service that is not started yet; nothing of it is left after the test."""
     one = Service(

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+TTL_SECONDS = 6
 HERE = Path(__file__).resolve().parent
 Value = TypeVar("Value")
 
@@ -84,7 +85,7 @@ class Fleet:
         self.witness.touch()
         self.port = free_ports(12)
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
-        self.cluster = {"ttl": 6, "margin": 1, "settle": 1.5, "drain_seconds": 5} | cluster
+        self.cluster = {"ttl": TTL_SECONDS, "margin": 1, "settle": 1.5, "drain_seconds": 5} | cluster
         self.config = folder / "config.yaml"
         self.configure(tasks)
 
@@ -151,6 +152,17 @@ class Fleet:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port + number}{path}", timeout=10) as answer:
             return json.load(answer)
 
+    def post(self, path: str, node: int | None = None) -> int:
+        """Asks a node to act; returns the status of its answer."""
+        number = node or min(self.processes)
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port + number}{path}",
+            data=b"{}",
+            headers={"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status
+
     def is_ready(self, number: int) -> bool:
         """Whether a node answers that it is ready."""
         assert self.processes[number].poll() is None, self.log(number)
@@ -178,9 +190,21 @@ class Fleet:
         query = "&".join(f"{key}={value}" for key, value in filters.items())
         return self.get(f"/runs?limit=1000&{query}")["runs"]
 
+    def ended(self, seconds: float = 30.0, **filters: str) -> dict[str, Any]:
+        """The newest run that has ended; waits for it."""
+        return wait_until(
+            lambda: next((run for run in self.runs(**filters) if run["status"] != "running"), None),
+            seconds,
+            "an ending",
+        )
+
     def testimony(self) -> list[dict[str, Any]]:
         """What the jobs themselves wrote, outside every table of the product."""
         return [json.loads(line) for line in self.witness.read_text().splitlines()]
+
+    def told_by(self, task: str, event: str | None = None) -> list[dict[str, Any]]:
+        """The same of one task, and of one event if it is named."""
+        return [line for line in self.testimony() if line["task"] == task and event in {None, line["event"]}]
 
     def log(self, number: int) -> str:
         """What a node wrote to its log."""

@@ -1,10 +1,14 @@
 """Jobs for the cluster tests. Each writes what it does to a file that the product knows nothing of."""
 
+import asyncio
 import fcntl
 import json
 import os
+import re
 import time
 from pathlib import Path
+
+from server.cron.context import JobCancelled
 
 
 def testify(path: str, context, event: str) -> None:
@@ -28,7 +32,11 @@ def work(context, path: str, seconds: float = 1.0) -> dict:
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
         context.progress(seconds - left, seconds, "working")
-        context.sleep(min(left, 0.1))
+        try:
+            context.sleep(min(left, 0.1))
+        except JobCancelled:
+            testify(path, context, "asked to stop")
+            raise
         testify(path, context, "tick")
     testify(path, context, "end")
     print("worked", seconds)
@@ -80,9 +88,121 @@ def prints_much(context) -> None:
         print("line", number)
 
 
-def reports_badly(context) -> str:
-    """Reports what neither JSON nor PostgreSQL can hold."""
-    context.progress(1, 2, "a\0b\ud800")
-    context.sleep(1.2)
+def leaks(context) -> None:
+    """Takes memory until there is none."""
+    kept = []
+    while True:
+        kept.append(bytearray(1 << 20))
+
+
+def is_killed_with_memory(context) -> None:
+    """As a job ends that the kernel chooses when memory is short."""
+    kept = bytearray(64 << 20)
+    os.kill(os.getpid(), 9)
+    print(len(kept))
+
+
+def reports_nonsense(context) -> None:
+    context.progress(1, 2, "half\0way")
     context.progress(float("nan"), 2)
-    return "done"
+
+
+def deaf_with_a_child(context, path: str) -> None:
+    """Hears no request to stop, and neither does what it started in a session of its own."""
+    if os.fork() == 0:
+        os.setsid()
+        testify(path, context, "child")
+        time.sleep(600)
+        os._exit(0)
+    deaf(context, path, 600)
+
+
+# Coroutines for the node's own loop.
+
+
+def is_first(path: str) -> bool:
+    """Whether nobody else has called this with the same path."""
+    try:
+        Path(f"{path}.first").touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
+async def blocks_when_told(context, path: str, seconds: float) -> str:
+    """Waits for a word, then holds up the loop."""
+    while not Path(f"{path}.go").exists():
+        await context.sleep(0.02)
+    return await blocks(context, path, seconds)
+
+
+async def blocks(context, path: str, seconds: float) -> str:
+    """Holds up the loop, and ticks meanwhile."""
+    testify(path, context, "start")
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        time.sleep(0.05)
+        testify(path, context, "tick")
+    testify(path, context, "end")
+    print("blocked", seconds)
+    return "at last"
+
+
+async def blocks_once(context, path: str) -> str:
+    """The first run blocks the loop for ever, each further one is well."""
+    if is_first(path):
+        return await blocks(context, path, 600)
+    return await blocks(context, path, 0.1)
+
+
+async def holds_the_gil_once(context, path: str) -> str:
+    """The first run never gives Python's lock back, as a careless expression may; each further one is well."""
+    first = is_first(path)
+    testify(path, context, "start")
+    if first:
+        re.match(r"(a+)+$", "a" * 64 + "b")
+    testify(path, context, "end")
+    return "at last"
+
+
+async def deaf_once(context, path: str) -> str:
+    """The first run ignores that it is asked to stop, each further one is well."""
+    first = is_first(path)
+    testify(path, context, "start")
+    while first:
+        try:
+            await context.sleep(0.05)
+        except asyncio.CancelledError:
+            print("not now")
+        testify(path, context, "tick")
+    testify(path, context, "end")
+    return "at last"
+
+
+async def starts_a_process(context, path: str) -> None:
+    """What no job in the loop should do."""
+    process = await asyncio.create_subprocess_exec("sleep", "600", start_new_session=True)
+    testify(path, context, f"process {process.pid}")
+
+
+async def spoils_its_params(context, list_of: list) -> list:
+    list_of.append(context.run_id)
+    return list_of
+
+
+async def works_in_the_loop(context, path: str, seconds: float) -> dict:
+    """Works as a light job should, with a child task, and ticks ten times a second."""
+    testify(path, context, "start")
+
+    async def tick() -> None:
+        while True:
+            await context.sleep(0.1)
+            testify(path, context, "tick")
+
+    ticking = asyncio.create_task(tick())
+    print("working in the loop of", os.getpid())
+    context.progress(1, 2, "in the loop")
+    await context.sleep(seconds)
+    ticking.cancel()
+    testify(path, context, "end")
+    return {"pid": os.getpid()}

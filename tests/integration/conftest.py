@@ -72,8 +72,8 @@ def fake_node(tmp_path: Path) -> Iterator[Callable[..., FakeNode]]:
     """Starts nodes that hold a lock and jobs, and ends what is left of them."""
     made: list[FakeNode] = []
 
-    def make(lease_seconds: float, *programs: str) -> FakeNode:
-        made.append(FakeNode(tmp_path / "locks", lease_seconds, *programs))
+    def make(lease_seconds: float, *programs: str, **how: dict[int, float | None]) -> FakeNode:
+        made.append(FakeNode(tmp_path / "locks", lease_seconds, *programs, **how))
         return made[-1]
 
     yield make

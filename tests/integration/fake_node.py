@@ -13,24 +13,30 @@ from pathlib import Path
 from server.cluster.lifelock import LockIdentity
 
 NODE = """
-import json, os, select, sys
+import json, os, select, signal, sys
 from pathlib import Path
 from server.cluster.guardian import boot_time
 from server.cluster.guardianship import Guardianship
 from server.cluster.lifelock import LifeLock
 
+signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # a real node writes its stacks then
 lock = LifeLock(Path(sys.argv[1]), "node")
 guardian = Guardianship(lock.fd)
 deadline = boot_time() + float(sys.argv[2])
-guardian.arm(deadline, 0)
+runs = json.loads(sys.argv[3])
+guardian.arm(deadline, len(runs))
+for run, seconds in runs.items():
+    guardian.limit(int(run), boot_time() + (seconds or 1), "timed_out", in_loop=True)
+    if seconds is None:
+        guardian.unlimit(int(run))
 null = os.open(os.devnull, os.O_RDWR)
-for run, program in enumerate(sys.argv[3:], 1):
+for run, program in enumerate(sys.argv[4:], 1):
     guardian.start(run, [sys.executable, "-c", program], (null, null))
 pids = {}
 def told(message):
     if message["is"] == "started":
         pids[message["run"]] = message["pid"]
-while len(pids) < len(sys.argv) - 3:
+while len(pids) < len(sys.argv) - 4:
     select.select([guardian.socket], [], [], 10)
     guardian.receive(told)
 identity = lock.identity
@@ -39,7 +45,7 @@ print(json.dumps({"guardian": guardian.pid, "jobs": list(pids.values()),
 for line in sys.stdin:
     for _ in range(int(line)):
         select.select([], [guardian.socket], [])
-        guardian.arm(deadline, 0)
+        guardian.arm(deadline, len(runs))
     print("flooded", flush=True)
 """
 
@@ -78,11 +84,21 @@ def is_gone(pid: int) -> bool:
 
 
 class FakeNode:
-    """A process that holds a lock and a guardian with jobs, as a node does."""
+    """A process that holds a lock and a guardian with jobs, as a node does.
 
-    def __init__(self, folder: Path, lease_seconds: float, *programs: str) -> None:
+    loop_runs: runs that it says are in its own loop, each with its seconds; None for one that has ended.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        lease_seconds: float,
+        *programs: str,
+        loop_runs: dict[int, float | None] | None = None,
+    ) -> None:
+        runs = json.dumps(loop_runs or {})
         self.process = subprocess.Popen(
-            [sys.executable, "-c", NODE, str(folder), str(lease_seconds), *programs],
+            [sys.executable, "-c", NODE, str(folder), str(lease_seconds), runs, *programs],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -60,6 +60,27 @@ def test_a_node_that_holds_nothing_is_left_alone_at_the_deadline(fake_node):
     assert not is_gone(node.guardian)
 
 
+def test_a_run_in_the_loop_that_outlasts_its_deadline_ends_its_node_and_all_jobs(fake_node):
+    began = time.monotonic()
+    node = fake_node(600, SLEEPER, loop_runs={7: 1.5})
+    wait_until(lambda: is_gone(node.process.pid) and all(is_gone(pid) for pid in node.jobs), 5)
+    assert time.monotonic() - began >= 1.5
+    assert node.process.wait() == -signal.SIGKILL
+    wait_until(lambda: is_proven_dead(node.lock), 5)
+
+
+def test_a_run_in_the_loop_that_has_ended_ends_nobody(fake_node):
+    began = boot_time()
+    node = fake_node(600, SLEEPER, loop_runs={7: None, 8: 600})
+    wait_until(lambda: boot_time() > began + 2)
+    assert not any(is_gone(pid) for pid in node.everybody())
+
+
+def test_a_lease_that_ends_with_a_run_in_the_loop_ends_the_node_without_any_process_of_a_job(fake_node):
+    node = fake_node(1.5, loop_runs={7: 600})
+    wait_until(lambda: is_gone(node.process.pid), 5)
+
+
 def test_jobs_die_with_a_killed_guardian(fake_node):
     node = fake_node(600, SLEEPER, SLEEPER)
     os.kill(node.guardian, signal.SIGKILL)
@@ -232,6 +253,42 @@ def test_a_job_gets_a_session_of_its_own_and_no_descriptor_of_its_node(guardian)
     assert own_session == "True"
     # stdin, stdout, stderr, the channel, the lock, and the folder that is being listed.
     assert json.loads(descriptors) == [0, 1, 2, 3, 4, 5]
+
+
+def test_where_memory_ends_the_kernel_takes_a_job_before_its_node(guardian):
+    guardian.arm(boot_time() + 60, 0)
+    read = start(
+        guardian, 1, "for kind in ('oom_score', 'oom_score_adj'): print(open(f'/proc/self/{kind}').read())"
+    )
+    hear(guardian, "ended")
+    score, adjustment = (int(word) for word in os.read(read, 100).split())
+    os.close(read)
+    assert score > int(Path("/proc/self/oom_score").read_text()), "the kernel's own order, highest first"
+    assert adjustment == min(1000, int(Path("/proc/self/oom_score_adj").read_text()) + 500)
+
+
+def test_a_job_that_outlasts_its_deadline_is_killed_with_the_reason_and_no_other_job_is(guardian):
+    guardian.arm(boot_time() + 60, 0)
+    os.close(start(guardian, 1, SLEEPER))
+    os.close(start(guardian, 2, SLEEPER))
+    guardian.limit(1, boot_time() + 600, "timed_out", in_loop=False)
+    guardian.limit(2, boot_time() + 600, "timed_out", in_loop=False)
+    guardian.limit(1, boot_time() + 0.5, "cancelled", in_loop=False)
+    ended = hear(guardian, "ended")
+    assert (ended["run"], ended["code"], ended["why"]) == (1, -9, "cancelled")
+    guardian.unlimit(2)
+    guardian.kill(2)
+    assert hear(guardian, "ended")["why"] is None
+
+
+def test_a_deadline_of_a_job_that_is_gone_ends_nobody(guardian):
+    guardian.arm(boot_time() + 60, 0)
+    os.close(start(guardian, 1, "pass"))
+    hear(guardian, "ended")
+    guardian.limit(1, boot_time(), "timed_out", in_loop=False)
+    os.close(start(guardian, 2, "raise SystemExit(7)"))
+    ended = hear(guardian, "ended")
+    assert (ended["run"], ended["code"], ended["why"]) == (2, 7, None)
 
 
 def test_ending_the_guardian_ends_and_reaps_everything(tmp_path):

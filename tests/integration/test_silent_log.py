@@ -51,6 +51,7 @@ def test_at_the_soft_stop_runs_are_stopped_although_nobody_reads_the_log(tmp_pat
         lease = Lease(boot_time() - 20, ttl_seconds=24, margin_seconds=1)
         one.begin(1, lease, "postgresql://nobody@127.0.0.1:1/nothing", Pace(1, 24, 1, proof_of_death=False))
         serial = one.guardian.arm(boot_time() + 600, 0)
+        assert one.deadlines.begin(1, 600.0)
         with Path(os.devnull).open("r+b") as null:
             one.guardian.start(1, [sys.executable, "-c", SLEEPER], (null.fileno(), null.fileno()))
         async with asyncio.timeout(10):
