@@ -44,14 +44,14 @@ class TestDatabase:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests with many processes come one after the other, also where several workers run (`make test`).
+    """Tests of one file that start many processes come one after the other, also in several workers.
 
-    They wait most of the time, so another worker does all the rest meanwhile.
+    They wait most of the time, so that two workers (`make test`) take half as long as one.
     """
     for item in items:
-        folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        if folder in {"browser", "chaos", "cluster"}:
-            item.add_marker(pytest.mark.xdist_group("processes"))
+        file = item.path.relative_to(Path(__file__).parent)
+        if file.parts[0] in {"browser", "chaos", "cluster"}:
+            item.add_marker(pytest.mark.xdist_group(str(file)))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

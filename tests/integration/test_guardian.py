@@ -164,6 +164,7 @@ def test_a_busy_loop_hears_of_the_soft_stop_before_it_hears_what_that_ended(tmp_
             1, lease, "postgresql://nobody@127.0.0.1:1/nothing", Pace(1, 60, 2, proof_of_death=False)
         )
         assert await tenure.hold()
+        assert tenure.deadlines.begin(1, 600.0)
         with Path(os.devnull).open("r+b") as null:
             tenure.guardian.start(1, [sys.executable, "-c", SLEEPER], (null.fileno(), null.fileno()))
         while not heard:
