@@ -21,7 +21,7 @@ VENV_STATE := $(shell \
     && $(BIN)/python -c '' 2>/dev/null && echo usable)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check verify burst chaos bench clean venv
+.PHONY: help install run test check verify burst chaos bench failover clean venv
 
 help:
 	@echo 'make run       install what is needed and run everything here, until Ctrl-C'
@@ -31,6 +31,7 @@ help:
 	@echo 'make burst     10,000 withdrawals at one moment, against the running service'
 	@echo 'make chaos     bursts while things die, ten times each (ROUNDS=10)'
 	@echo 'make bench     Ringfence beside other servers, an hour (ARGS=--quick: minutes)'
+	@echo 'make failover  Ringfence beside other schedulers when a worker dies, 45 minutes (ARGS=--quick)'
 	@echo 'make install   only install, into $(VENV)'
 	@echo 'make clean     remove $(VENV) and what builds left; the data in var/ stays'
 
@@ -62,6 +63,9 @@ chaos: $(INSTALLED_TEST)
 
 bench: $(INSTALLED_BENCH)
 	@$(BIN)/python benchmarks/burst.py $(ARGS)
+
+failover: $(INSTALLED_BENCH)
+	@$(BIN)/python benchmarks/failover.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
