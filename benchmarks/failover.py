@@ -21,7 +21,7 @@ import logging
 import signal
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -43,6 +43,7 @@ from server.errors import RingfenceError
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "failover.md"
+RESULTS = "failover.json"
 PACKAGES = ("procrastinate", "pgqueuer", "apscheduler", "celery")
 
 
@@ -67,17 +68,15 @@ def main() -> int:
             print(machine.line(field.facts), flush=True)
             if machine.is_busy():
                 print("  This machine is busy with something else.", file=sys.stderr)
-            result = _measure(field, wanted, QUICK if arguments.quick else Timing())
+            for result in _measure(field, wanted, QUICK if arguments.quick else Timing()):
+                _write_results(result, folder)
     except (BenchmarkError, RingfenceError, OSError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("Interrupted; everything that was started has ended.", file=sys.stderr)
         return 130
-    print(f"\n{result.markdown()}")
-    written = folder / "failover.json"
-    written.write_text(json.dumps(result.as_object(), indent=2) + "\n", encoding="utf-8")
-    print(f"\nWritten: {written}")
+    print(f"\n{result.markdown()}\n\nWritten: {folder / RESULTS}")
     if arguments.write_docs:
         _write_document(result, field.facts)
     return 1 if result.wrong else 0
@@ -115,20 +114,26 @@ def _field(folder: Path, port: int) -> Iterator[Field]:
         yield Field(rivals(Ground(folder, port, children), postgres), facts | _versions())
 
 
-def _measure(field: Field, wanted: set[str], timing: Timing) -> Section:
-    """Tells the story of each in turn; whoever breaks it is a row that says so."""
-    entrants, found = list[Entrant](), dict[str, Findings]()
-    for scheduler in field.schedulers:
-        why = scheduler.missing
-        if not why and scheduler.letter in wanted:
+def _measure(field: Field, wanted: set[str], timing: Timing) -> Iterator[Section]:
+    """Tells the story of each in turn, and what is known after each; whoever breaks it is a row
+    that says so."""
+    entrants = [Entrant(one.letter, one.name, one.lease, one.missing) for one in field.schedulers]
+    found: dict[str, Findings] = {}
+    for place, scheduler in enumerate(field.schedulers):
+        if not scheduler.missing and scheduler.letter in wanted:
             try:
                 found[scheduler.letter] = tell(scheduler, timing)
             except BenchmarkError as error:
                 if scheduler.letter == "a":
                     raise
                 why = f"the story broke off, {str(error).splitlines()[0]}"
-        entrants.append(Entrant(scheduler.letter, scheduler.name, scheduler.lease, why))
-    return section(entrants, found, field.facts)
+                entrants[place] = replace(entrants[place], missing=why)
+        yield section(entrants, found, field.facts)
+
+
+def _write_results(result: Section, folder: Path) -> None:
+    """After each contestant, so that an interrupted run leaves what it had."""
+    (folder / RESULTS).write_text(json.dumps(result.as_object(), indent=2) + "\n", encoding="utf-8")
 
 
 def _versions() -> dict[str, str]:

@@ -43,7 +43,8 @@ class Ordeal:
         return f"{max(done):.1f} s"
 
     def overlapped(self) -> str:
-        """How many executions began while another of their task was not over, and how long both executed."""
+        """How many executions began while an older one of their task was not over, and how long those
+        older ones executed after that."""
         if not self.overlaps:
             return "0"
         seconds = sum(one.seconds for one in self.overlaps)
@@ -63,14 +64,14 @@ class Findings:
 
 
 def section(entrants: Sequence[Entrant], found: Mapping[str, Findings], facts: Mapping[str, str]) -> Section:
-    """The tables of all; found: by letter, without those who are missing. facts: for the JSON."""
+    """The tables of all; found: by letter, without those who were not measured. facts: for the JSON."""
     spread = Table(
         "Ten tasks on six workers, and how long until the tasks of a lost worker ran again",
         ("", "lease", "first round, tasks a worker", KILLED, FROZEN, ALL_FROZEN),
         [_takeover_row(one, found.get(one.letter)) for one in entrants],
     )
     twice = Table(
-        "Executions that began before another one of their task was over, and how long both executed",
+        "Executions that began before an older one of their task was over, and how long that went on",
         ("", KILLED, BLOCKED, FROZEN, ALL_FROZEN),
         [_overlap_row(one, found.get(one.letter)) for one in entrants],
     )
