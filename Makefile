@@ -22,7 +22,7 @@ VENV_STATE := $(shell \
     && $(BIN)/python -c '' 2>/dev/null && echo usable)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check verify burst chaos storm ha bench clean venv
+.PHONY: help install run test check verify burst chaos storm ha bench failover clean venv
 
 help:
 	@echo 'make run       install what is needed and run everything here, until Ctrl-C'
@@ -34,6 +34,7 @@ help:
 	@echo 'make storm     the part of chaos about tasks alone (ARGS=--help)'
 	@echo 'make ha        six nodes on two PostgreSQL under Patroni, the primary killed in a burst'
 	@echo 'make bench     Ringfence beside other servers, an hour (ARGS=--quick: minutes)'
+	@echo 'make failover  Ringfence beside other schedulers when a worker dies, 45 minutes (ARGS=--quick)'
 	@echo 'make install   only install, into $(VENV)'
 	@echo 'make clean     remove $(VENV) and what builds left; the data in var/ stays'
 
@@ -76,6 +77,9 @@ ha: $(INSTALLED_HA)
 
 bench: $(INSTALLED_BENCH)
 	@$(BIN)/python benchmarks/burst.py $(ARGS)
+
+failover: $(INSTALLED_BENCH)
+	@$(BIN)/python benchmarks/failover.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -83,7 +83,17 @@ setup(
         # Patroni with its etcd client, for `make ha`; nothing of ours imports it.
         "ha": ["patroni[etcd3,psycopg3]>=4.1"],
         # What the peers of benchmarks/ run on; nothing of ours imports it.
-        "bench": ["asyncpg>=0.30", "fastapi>=0.115", "httptools>=0.6", "uvicorn>=0.34"],
+        "bench": [
+            "anyio>=4.9,<4.10",  # of apscheduler's own time; it breaks with 4.16
+            "apscheduler[asyncpg,sqlalchemy]>=4.0.0a6,<5",
+            "asyncpg>=0.30",
+            "celery[redis]>=5.6,<6",
+            "fastapi>=0.115",
+            "httptools>=0.6",
+            "pgqueuer>=1.6,<2",
+            "procrastinate>=3.10,<4",
+            "uvicorn>=0.34",
+        ],
     },
     entry_points={"console_scripts": ["ringfence=server.cli:main"]},
     classifiers=[

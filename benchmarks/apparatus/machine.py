@@ -12,13 +12,25 @@ import tornado
 
 from benchmarks.apparatus import h2load, packages
 from benchmarks.apparatus.books import STATEMENTS, Books
+from benchmarks.apparatus.postgres import Database
 
 ROOT = Path(__file__).parents[2]
 
 
 def describe(books: Books) -> dict[str, str]:
-    """Words for each fact; taken before the first measurement."""
-    with books.database.connect() as connection:
+    """Words for each fact about what burst.py runs on; taken before the first measurement."""
+    return {
+        **basics(books.database),
+        "Tornado": tornado.version,
+        "Node": _output("node", "--version") if not packages.missing_node() else "missing",
+        "load client": h2load.version(),
+        "net.core.somaxconn": Path("/proc/sys/net/core/somaxconn").read_text().strip(),
+    }
+
+
+def basics(database: Database) -> dict[str, str]:
+    """Words for the facts that matter to every measurement."""
+    with database.connect() as connection:
         row: Any = connection.execute(STATEMENTS["server_version"]).fetchone()
     load = ", ".join(f"{value:.2f}" for value in os.getloadavg())
     return {
@@ -28,11 +40,7 @@ def describe(books: Books) -> dict[str, str]:
         "memory": f"{int(_field('/proc/meminfo', 'MemTotal').split()[0]) / 1024 / 1024:.1f} GiB",
         "system": f"Linux {platform.release()}, {platform.machine()}",
         "Python": platform.python_version(),
-        "Tornado": tornado.version,
         "PostgreSQL": str(row[0]),
-        "Node": _output("node", "--version") if not packages.missing_node() else "missing",
-        "load client": h2load.version(),
-        "net.core.somaxconn": Path("/proc/sys/net/core/somaxconn").read_text().strip(),
         "load average at the start": load,
     }
 

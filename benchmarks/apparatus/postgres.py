@@ -86,6 +86,10 @@ class Postgres:
             connection.execute(PEERS_SCHEMA.read_text(encoding="utf-8"))
         return database
 
+    def empty_database(self, name: str) -> Database:
+        """A fresh database with nothing in it, for who makes its tables itself."""
+        return self._fresh(name)
+
     def drop(self, name: str) -> None:
         """Drops a database, whoever is connected."""
         with psycopg.connect(self._server.superuser_url, autocommit=True) as connection:
