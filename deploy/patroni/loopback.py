@@ -57,13 +57,39 @@ class Database:
 
     def start(self) -> None:
         """Starts etcd and both servers; returns when commits wait for the standby."""
-        self._start_etcd()
+        self.start_etcd()
         for name in NAMES:
             self.start_server(name)
             wait_until(
                 lambda name=name: self.state_of(name) in {"running", "streaming"}, START_SECONDS_MAX, name
             )
         self.wait_until_synchronous()
+
+    def start_etcd(self) -> None:
+        """Starts etcd, with what it knew before; returns when it answers."""
+        client, peer = (f"http://127.0.0.1:{port}" for port in (self._etcd_port, self._etcd_peer_port))
+        program = shutil.which("etcd") or str(HERE.parent.parent / ".venv" / "etcd" / "usr" / "bin" / "etcd")
+        arguments = {
+            "name": "etcd-1",
+            "data-dir": str(self.folder / "etcd"),
+            "listen-client-urls": client,
+            "advertise-client-urls": client,
+            "listen-peer-urls": peer,
+            "initial-advertise-peer-urls": peer,
+            "initial-cluster": f"etcd-1={peer}",
+        }
+        argv = [program, *(f"--{key}={value}" for key, value in arguments.items())]
+        self._spawn("etcd", argv, dict(os.environ))
+
+        def is_healthy() -> bool:
+            with (
+                contextlib.suppress(OSError),
+                urllib.request.urlopen(f"{client}/health", timeout=2) as answer,
+            ):
+                return bool(answer.status == 200)
+            return False
+
+        wait_until(is_healthy, START_SECONDS_MAX, "etcd")
 
     def start_server(self, name: str) -> None:
         """Starts one Patroni, which makes, starts or brings up to date its PostgreSQL."""
@@ -114,6 +140,12 @@ class Database:
                 os.kill(pid, signal.SIGKILL)
         self._processes.pop(name).wait()
 
+    def kill_etcd(self) -> None:
+        """SIGKILL to etcd: who may be primary can't be told any more."""
+        etcd = self._processes.pop("etcd")
+        etcd.kill()
+        etcd.wait()
+
     @contextlib.contextmanager
     def connect(self, name: str) -> Iterator["psycopg.Connection[tuple[Any, ...]]"]:
         """A superuser's connection to one server, whether it leads or follows."""
@@ -140,31 +172,6 @@ class Database:
         return (
             f"postgresql://{user}:{self._passwords[role]}@{hosts}/ringfence?target_session_attrs=read-write"
         )
-
-    def _start_etcd(self) -> None:
-        client, peer = (f"http://127.0.0.1:{port}" for port in (self._etcd_port, self._etcd_peer_port))
-        program = shutil.which("etcd") or str(HERE.parent.parent / ".venv" / "etcd" / "usr" / "bin" / "etcd")
-        arguments = {
-            "name": "etcd-1",
-            "data-dir": str(self.folder / "etcd"),
-            "listen-client-urls": client,
-            "advertise-client-urls": client,
-            "listen-peer-urls": peer,
-            "initial-advertise-peer-urls": peer,
-            "initial-cluster": f"etcd-1={peer}",
-        }
-        argv = [program, *(f"--{key}={value}" for key, value in arguments.items())]
-        self._spawn("etcd", argv, dict(os.environ))
-
-        def is_healthy() -> bool:
-            with (
-                contextlib.suppress(OSError),
-                urllib.request.urlopen(f"{client}/health", timeout=2) as answer,
-            ):
-                return bool(answer.status == 200)
-            return False
-
-        wait_until(is_healthy, START_SECONDS_MAX, "etcd")
 
     def _environment(self, name: str) -> dict[str, str]:
         folder = self.folder / name

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+import psycopg
 import pytest
 from fleet import overlaps, wait_until
 from loopback import NAMES, Database
@@ -164,6 +165,19 @@ def test_a_burst_ends_exactly_and_no_run_overlaps_when_the_primary_is_killed(ser
         f"without an outcome {story.silent_seconds:.1f} s; repeats {dict(story.seen.repeats)}; "
         f"runs {dict(Counter(run['status'] for run in runs))}"
     )
+
+
+def test_the_primary_stays_and_takes_writes_while_etcd_is_away(database):
+    leader = database.leader()
+    database.kill_etcd()
+    # Each look that ends so is one after which it would have given up its place without the failsafe.
+    stays = "continue to run as a leader because failsafe mode is enabled"
+    wait_until(lambda: database.log(leader).count(stays) >= 3, 90, "the primary's decision to stay")
+    with psycopg.connect(database.owner_url, autocommit=True) as connection:
+        connection.execute("create table written as select 42 as answer")
+    database.start_etcd()
+    wait_until(lambda: database.leader() == leader, 60, "the same leader in etcd")
+    database.wait_until_synchronous()
 
 
 def follows(database: Database, name: str) -> bool:
