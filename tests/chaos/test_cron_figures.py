@@ -91,8 +91,8 @@ def test_a_rehash_is_over_when_the_last_of_the_others_knows():
 
 
 def written(tmp_path, seed: int):
-    about = {"seed": seed, "day": "2026-01-01", "machine": "a machine"}
-    told = report.compile_report([evidence(seed=seed, proof_of_death=True)], 1, about)
+    about = {"seed": seed, "day": "2026-01-01", "machine": "a machine", "runs_wanted": 1}
+    told = report.compile_report([evidence(seed=seed, proof_of_death=True)], about)
     path = tmp_path / f"{seed}.json"
     path.write_text(json.dumps(told))
     return path

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from platform import python_version
+from typing import Any
 
 from storm import report
 from storm.act import Say, Script, play
@@ -38,8 +39,8 @@ def main() -> int:
         report.write_figures(given.figures, given.reports)
         return 0
     if given.judge:
-        acts = [load(path) for path in sorted(given.judge.glob("*/evidence.json"))]
-        return _tell(acts, given, "judged again")
+        about = json.loads((given.judge / "report.json").read_text())["about"]
+        return _tell([load(path) for path in sorted(given.judge.glob("*/evidence.json"))], given, about)
     if INSIDE not in os.environ:
         prefix, why_not = way_into_a_namespace()
         os.environ[INSIDE] = why_not
@@ -85,7 +86,9 @@ def _storm(given: argparse.Namespace, why_not: str) -> int:
             acts.append(play(script, folder / f"act-{number}", network, say))
     finally:
         network.close()
-    return _tell(acts, given, _machine())
+    day = datetime.now(UTC).date().isoformat()
+    about = {"seed": given.seed, "day": day, "machine": _machine(), "runs_wanted": given.runs}
+    return _tell(acts, given, about)
 
 
 def _scripts(given: argparse.Namespace, why_not: str) -> list[Script]:
@@ -126,9 +129,8 @@ def _scripts(given: argparse.Namespace, why_not: str) -> list[Script]:
     return [raging, waiting]
 
 
-def _tell(acts: Sequence[Evidence], given: argparse.Namespace, machine: str) -> int:
-    about = {"seed": acts[0].seed, "day": datetime.now(UTC).date().isoformat(), "machine": machine}
-    told = report.compile_report(acts, given.runs, about)
+def _tell(acts: Sequence[Evidence], given: argparse.Namespace, about: dict[str, Any]) -> int:
+    told = report.compile_report(acts, about)
     (given.judge or given.folder).joinpath("report.json").write_text(json.dumps(told, indent=1))
     print(f"\n{report.as_text(told)}", flush=True)
     if not told["is_clean"]:
@@ -137,7 +139,9 @@ def _tell(acts: Sequence[Evidence], given: argparse.Namespace, machine: str) -> 
 
 
 def _machine() -> str:
-    return f"{os.cpu_count()} processors, Linux {os.uname().release}, Python {python_version()}"
+    """Where it was. A load above the number of processors means that others wanted them, too."""
+    load = os.getloadavg()[2]
+    return f"{os.cpu_count()} processors, load average {load:.0f}, Python {python_version()}"
 
 
 if __name__ == "__main__":

@@ -19,10 +19,10 @@ FINDINGS_MAX = 10
 MARKS = {True: "reached", False: "MISSED", None: "not measured"}
 
 
-def compile_report(acts: Sequence[Evidence], runs_wanted: int, about: dict[str, Any]) -> dict[str, Any]:
-    """Everything that is to be told, as JSON. about: when and where it was."""
+def compile_report(acts: Sequence[Evidence], about: dict[str, Any]) -> dict[str, Any]:
+    """Everything that is to be told, as JSON. about: seed, day, machine, and the runs wanted."""
     judgements: list[Judgement] = [judge(act) for act in acts]
-    wanted = targets(acts, judgements, runs_wanted)
+    wanted = targets(acts, judgements, about["runs_wanted"])
     return {
         "about": about,
         "acts": [

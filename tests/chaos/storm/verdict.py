@@ -112,9 +112,8 @@ def summary(acts: Sequence[Evidence], judgements: Sequence[Judgement]) -> dict[s
     return {
         "runs by status": dict(Counter(run.status for act in acts for run in act.runs).most_common()),
         "overlaps": sum(len(judgement.findings[OVERLAP]) for judgement in judgements),
-        "jobs that executed after a thaw": {
-            f"{variant}: {len(found)}, longest ms": round(max(found)) for variant, found in lives.items()
-        },
+        "jobs that executed after a thaw": {variant: len(found) for variant, found in lives.items()},
+        "longest life after a thaw, ms": {variant: round(max(found)) for variant, found in lives.items()},
         "guarded writes after a thaw": _after_a_thaw(acts, "guarded"),
         "guarded writes that were tried after a thaw and refused": _after_a_thaw(acts, "refused"),
         "jobs beside a successor after a thaw": len(thaws),
