@@ -141,8 +141,9 @@ class Scheduler:
                 continue
             # A tick of a running task is skipped by whoever may start it.
             moment = seen.next_run_at if seen.running_id is not None else seen.earliest
+            out_of_turn = seen.is_out_of_turn(self._view.now())
             due = self._view.on_own_clock(moment)
-            start_at = may_start_at(seen.name, due, standing, out_of_turn=moment == seen.due_at)
+            start_at = may_start_at(seen.name, due, standing, out_of_turn=out_of_turn)
             if start_at is None:
                 continue
             if start_at > boot_time():

@@ -26,6 +26,10 @@ class TaskView:
         """When it is due, by its schedule or out of turn."""
         return self.next_run_at if self.due_at is None else min(self.next_run_at, self.due_at)
 
+    def is_out_of_turn(self, now: datetime) -> bool:
+        """Whether it is `due_at` that starts it next, though a tick may have passed as well."""
+        return self.running_id is None and self.due_at is not None and self.due_at <= max(now, self.earliest)
+
 
 @dataclass(frozen=True)
 class View:
