@@ -63,19 +63,24 @@ def test_a_drifting_interval_is_found():
 
 
 @pytest.mark.parametrize("status", ["lost", "interrupted"])
-def test_a_lost_run_without_a_successor_is_forgotten(status):
-    made = evidence(runs=[row(1, 0, 2, status=status), row(2, 10, 12)])
-    assert history.forgotten(made) == [f"task: run 1 was {status}, and nothing followed"]
+def test_a_lost_run_that_nothing_follows_is_forgotten(status):
+    made = evidence(runs=[row(1, 0, 2), row(2, 10, 12, status=status)])
+    assert history.forgotten(made) == [f"task: run 2 was {status}, and nothing followed"]
+    made.tasks = [Task("task", 10, next_run_at=20, due_at=21, due_run=2)]
+    assert history.forgotten(made) == [], "it is still due"
 
 
-def test_a_lost_run_that_is_followed_or_still_due_is_not_forgotten():
-    made = evidence(runs=[row(1, 0, 2, status="lost"), row(2, 2, 4, trigger="lost", predecessor=1)])
-    made.tasks = [Task("task", 10, next_run_at=10)]
-    made.now = 9
-    assert history.forgotten(made) == []
-    made = evidence(runs=[row(1, 0, 2, status="lost"), row(2, 10, 12)])
-    made.tasks = [Task("task", 10, next_run_at=20, due_at=21, due_run=1)]
-    assert history.forgotten(made) == []
+def test_a_lost_run_is_followed_by_its_successor_or_by_a_tick_that_came_first():
+    for changes in ({"trigger": "lost", "predecessor": 1, "scheduled_for": 2}, {}):
+        made = evidence(runs=[row(1, 0, 2, status="lost"), row(2, 10, 12, **changes)])
+        made.tasks = [Task("task", 10, next_run_at=10 if changes else 20)]
+        assert history.forgotten(made) == []
+
+
+def test_a_lost_run_that_is_followed_very_late_is_forgotten():
+    made = evidence(runs=[row(1, 0, 2, status="lost"), row(2, 40, 42)], now=43)
+    made.tasks = [Task("task", 40, next_run_at=80)]
+    assert history.forgotten(made) == ["task: run 1 was lost, and 38.0 s later another began"]
 
 
 def test_a_task_that_never_started_is_forgotten():

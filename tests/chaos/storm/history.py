@@ -16,6 +16,7 @@ from storm.evidence import Evidence, Harm, Line, Run, Skip, Task, Write
 # Beyond the lease: others begin after 3 s and 0.5 s for each place, a new node settles first, and the
 # machine is busy.
 PATIENCE_SECONDS = 12.0
+BACK_OFF_SECONDS = 10.0  # after a second loss in a row
 TICK_SECONDS_OFF = 0.001  # intervals don't drift, not even a millisecond
 NODE_SECONDS_OFF = 0.5  # a node decides by its own reading of the database's clock
 
@@ -72,20 +73,18 @@ def late_writes(writes: Iterable[Write], runs: Iterable[Run], lines: Iterable[Li
 def forgotten(evidence: Evidence) -> list[str]:
     """S2: every tick became a run or a recorded skip, every lost run was followed, none waited too long."""
     patience = evidence.ttl_seconds + PATIENCE_SECONDS + _away_seconds(evidence.harms)
-    followed = {run.predecessor for run in evidence.runs}
-    followed |= {task.due_run for task in evidence.tasks}
-    found = [
-        f"{run.task}: run {run.id} was {run.status}, and nothing followed"
-        for run in evidence.runs
-        if run.status in {"lost", "interrupted"} and run.id not in followed
-    ]
+    found: list[str] = []
     runs, skips = by_task(evidence.runs), _skips_by_task(evidence.skips)
     for task in evidence.tasks:
         of_task = runs[task.name]
         if not of_task:
             found.append(f"{task.name}: never started")
             continue
-        found += _late(of_task, patience) + _undecided(task, of_task, skips[task.name])
+        found += (
+            _late(of_task, patience)
+            + _abandoned(task, of_task, patience)
+            + _undecided(task, of_task, skips[task.name])
+        )
         overdue = evidence.now - min(task.next_run_at, task.due_at or task.next_run_at)
         if overdue > patience:
             found.append(f"{task.name}: has been due for {overdue:.1f} s and does not start")
@@ -109,6 +108,25 @@ def _late(runs: Sequence[Run], patience: float) -> list[str]:
         for run, seconds in zip(runs, lateness(runs), strict=True)
         if seconds > patience
     ]
+
+
+def _abandoned(task: Task, runs: Sequence[Run], patience: float) -> list[str]:
+    """Lost and interrupted runs after which the task did not start again in time.
+
+    Not only a successor counts: while a second loss in a row waits, a tick may come first.
+    """
+    found = []
+    for run, after in pairwise([*runs, None]):
+        if run is None or run.status not in {"lost", "interrupted"} or run.finished_at is None:
+            continue
+        if after is None and task.due_at is None:
+            found.append(f"{run.task}: run {run.id} was {run.status}, and nothing followed")
+        elif after is not None and after.started_at - run.finished_at > patience + BACK_OFF_SECONDS:
+            seconds = after.started_at - run.finished_at
+            found.append(
+                f"{run.task}: run {run.id} was {run.status}, and {seconds:.1f} s later another began"
+            )
+    return found
 
 
 def _undecided(task: Task, runs: Sequence[Run], skips: Sequence[float]) -> list[str]:
