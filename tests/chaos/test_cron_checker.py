@@ -4,7 +4,7 @@ import pytest
 from forged import PID, census, evidence, freeze, lines, row
 from storm import history, membership
 from storm.checker import judge
-from storm.evidence import Ending, Evidence, Harm, Line, NodeEvent, Skip, Task, Write, load
+from storm.evidence import Ending, Evidence, Harm, Line, NodeEvent, Skip, Task, Write
 
 GUARDED = Line("task", 1, "node-1", PID + 1, "guarded", 1.5, serial=1)
 
@@ -19,12 +19,6 @@ def test_evidence_without_a_fault_is_clean():
     judgement = judge(with_a_guarded_write(evidence()))
     assert judgement.is_clean, judgement.findings
     assert judgement.thaws == []
-
-
-def test_evidence_is_the_same_after_it_was_saved_and_loaded(tmp_path):
-    made = with_a_guarded_write(evidence(harms=[freeze(1, frozen_at=1, thawed_at=9)]))
-    made.save(tmp_path / "evidence.json")
-    assert load(tmp_path / "evidence.json") == made
 
 
 # S2

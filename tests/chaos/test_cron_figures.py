@@ -5,7 +5,7 @@ import json
 import pytest
 from forged import evidence, lines, row
 from storm import figures, report
-from storm.evidence import Harm, NodeEvent, Sighting
+from storm.evidence import Harm, NodeEvent, Sighting, load
 from storm.figures import Samples
 
 
@@ -126,3 +126,9 @@ def test_figures_need_their_marks(tmp_path):
     page.write_text("no marks")
     with pytest.raises(AssertionError, match="holds"):
         report.write_figures(page, [written(tmp_path, 3)])
+
+
+def test_evidence_is_the_same_after_it_was_saved_and_loaded(tmp_path):
+    made = evidence(harms=[kill(1.5)], node_events=[NodeEvent(7, 10.0, "joined", "node-3")])
+    made.save(tmp_path / "evidence.json")
+    assert load(tmp_path / "evidence.json") == made
