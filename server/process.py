@@ -35,9 +35,10 @@ def prepare(settings: Settings, name: str) -> None:
     raise_open_files_limit()
     traces = settings.var_folder / "log" / f"{name}.traces"
     traces.parent.mkdir(parents=True, exist_ok=True)
-    # A regular file: the guardian asks for the stacks of a node that may be stuck
-    # in a write to a full pipe.
-    faulthandler.register(signal.SIGUSR2, file=traces.open("a"), all_threads=True)
+    # A regular file: the guardian asks for the stack of a node that may be stuck in a write
+    # to a full pipe. Of the main thread alone, which hears the signal and is the one that
+    # hangs: the frames of threads that run on change while they are read, which ends in SIGSEGV.
+    faulthandler.register(signal.SIGUSR2, file=traces.open("a"), all_threads=False)
     if "SUPERVISOR_ENABLED" in os.environ:
         # Without supervisord nobody would restart us, nor stop us: then we drain.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -6,11 +6,13 @@ finished or interrupted. `ringfence up` writes that time from the settings; a
 supervisord with a file of its own has it in two places, which must agree.
 """
 
+import contextlib
 import http.client
 import math
 import socket
+import time
 import xmlrpc.client
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import structlog
@@ -21,9 +23,22 @@ from server.settings import INSTANCES_VARIABLE, Settings
 ANSWER_SECONDS_MAX = 3.0
 # After the drain a node still has to write down what it interrupted, and to leave.
 BEYOND_DRAIN_SECONDS = 10
+# Longer than startsecs of supervisord.conf: what ends sooner is started again, whatever its exit code.
+REFUSAL_SECONDS = 3.0
 UNIX = "unix://"
 
 log = structlog.get_logger(__name__)
+
+
+@contextlib.contextmanager
+def refusing_for_good(environ: Mapping[str, str]) -> Iterator[None]:
+    """Below supervisord a configuration that can't be used is refused once, and not in a circle."""
+    try:
+        yield
+    except ConfigurationError:
+        if "SUPERVISOR_ENABLED" in environ:
+            time.sleep(REFUSAL_SECONDS)
+        raise
 
 
 class _Connection(http.client.HTTPConnection):

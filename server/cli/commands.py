@@ -74,6 +74,14 @@ def serve(
     as descriptor 0. SIGTERM drains: it finishes what it has begun. SIGINT stops
     within two seconds.
     """
+    from server.supervised import refusing_for_good
+
+    with refusing_for_good(os.environ):
+        code = _serve(node, name, port, config)
+    raise typer.Exit(code)
+
+
+def _serve(node: int | None, name: str | None, port: int | None, config: str | None) -> int:
     number = _node_number(node, name)
     settings = settings_for(config)
     if port is not None:
@@ -91,7 +99,7 @@ def serve(
         die_with_parent(signal.SIGINT, os.getppid())
     from server.node import run_node
 
-    raise typer.Exit(run_node(settings, number))
+    return run_node(settings, number)
 
 
 def _node_number(node: int | None, name: str | None) -> int:

@@ -97,7 +97,7 @@ def test_a_block_longer_than_the_lease_costs_neither_the_lease_nor_the_work_of_o
     assert log.count("blocks the event loop") == 1
     assert "task=job" in log
     assert "time.sleep(0.05)" in log or "testify(path, context" in log
-    assert "the event loop goes on" in log
+    wait_until(lambda: "the event loop goes on" in fleet.log(blocked), 10, "the word that it goes on")
 
 
 @pytest.mark.parametrize("way", ["cancel", "timeout"])
