@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,14 @@ class MakeServer(Protocol):
 
     def __call__(self, var_folder: Path, *, with_data: bool = True) -> EmbeddedServer:
         """Makes a server."""
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder whose path is short whoever runs the tests: that of a socket may have 107 bytes."""
+    folder = Path(tempfile.mkdtemp(prefix="rf-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
