@@ -1,7 +1,7 @@
 """`ringfence up`: from nothing to a service that answers, and back to nothing."""
 
-import json
 import contextlib
+import json
 import os
 import signal
 import socket

@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from old_server import OldServer
+from service import processes_of, until
 
 from server.errors import DatabaseUnavailableError
 from server.postgres import migrations, version_upgrade
@@ -94,6 +95,8 @@ def test_data_of_a_server_that_was_killed_is_recovered_first(old: OldServer, ser
     with old.running() as pid:
         ask(old.application_url, "select balance from withdraw(1, 1)")
         os.kill(pid, signal.SIGKILL)
+        # Its sessions notice the death, and until then keep another one from starting.
+        until(lambda: not processes_of(old.data_folder), "the end of the whole server")
     server.upgrade()
     server.start()
     assert ask(server.application_url, "select balance from users where id = 1") == 9_749
