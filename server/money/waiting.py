@@ -8,7 +8,7 @@ from time import monotonic
 from server.errors import NotSentError, OverloadedError
 from server.money.postings import Listing, Posted, Posting, Request
 
-QUEUE_MOVEMENTS_MAX = 40_000
+QUEUE_MOVEMENTS_MAX = 100_000  # ten of the largest lists; two or three seconds of work
 QUEUE_SECONDS_MAX = 8.0
 BATCH_MOVEMENTS_MAX = 5_000
 SEND_SECONDS_MIN = 0.05  # a request with less than this left is not sent any more

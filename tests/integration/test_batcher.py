@@ -202,7 +202,10 @@ async def test_who_goes_or_runs_out_of_time_while_a_connection_is_made_is_not_ex
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_when_too_many_movements_wait_the_next_is_refused_and_the_others_are_answered(path, connection):
+async def test_when_too_many_movements_wait_the_next_is_refused_and_the_others_are_answered(
+    path, connection, monkeypatch
+):
+    monkeypatch.setattr(waiting, "QUEUE_MOVEMENTS_MAX", 40_000)
     users = open_accounts(connection, [100] * 1000)
     backend = await path.backend()
     with frozen(backend):

@@ -19,6 +19,8 @@ from http_service import (
 from raw_http import post
 from withdrawal_lists import MANY, ONE, balance_of, post_list, take
 
+from server.money import waiting as waiting_room
+
 
 @pytest.mark.gen_test(timeout=60)
 async def test_lists_over_the_same_accounts_in_any_order_on_two_nodes_all_get_answers(
@@ -152,7 +154,8 @@ async def test_a_list_whose_client_has_gone_before_it_was_sent_is_not_executed(s
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_more_than_forty_thousand_waiting_withdrawals_are_overloaded_and_nothing_happens(service):
+async def test_more_withdrawals_than_may_wait_are_overloaded_and_nothing_happens(service, monkeypatch):
+    monkeypatch.setattr(waiting_room, "QUEUE_MOVEMENTS_MAX", 4 * MANY)
     user_id = await open_account(service, 9)
     await post_list(service, [ONE])
     with frozen_backend(service):
