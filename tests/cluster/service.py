@@ -168,9 +168,15 @@ class Service:
         """The pid of a program, as its own supervisord knows it; 0 if it does not run."""
         if program == "supervisord":
             return int((self.folder / "var/run/supervisord.pid").read_text())
-        found = re.search(
-            rf"^(?:node:)?{program}\s+RUNNING\s+pid (\d+)", self.control("status"), re.MULTILINE
-        )
+        said: list[str] = []
+
+        def is_decided() -> bool:
+            # It has a pid at once, which supervisord tells only after startsecs.
+            said.append(self.control("status"))
+            return re.search(rf"^(?:node:)?{program}\s+STARTING", said[-1], re.MULTILINE) is None
+
+        until(is_decided, f"{program} is not starting any more")
+        found = re.search(rf"^(?:node:)?{program}\s+RUNNING\s+pid (\d+)", said[-1], re.MULTILINE)
         return int(found.group(1)) if found else 0
 
     def control(self, *words: str) -> str:
