@@ -13,7 +13,7 @@ drop function define_tasks(jsonb);
 drop function leave_cluster(text, bigint);
 drop function drain_node(text, bigint);
 drop function declare_dead(text, bigint, text);
-drop function sweep(timestamptz);
+drop function sweep();
 drop function heartbeat(text, bigint);
 drop function register_node(text, text, integer, text, text, text[], interval, text, text, bigint, bigint);
 drop function bury_nodes(text[], text);
