@@ -1,4 +1,4 @@
-"""How long a node takes to stop, and whether the supervisord above it waits for that long.
+"""What a node and the supervisord above it expect of each other: the time to stop, and a refusal.
 
 supervisord kills a program `stopwaitsecs` after it told it to stop. A node that
 drains for longer is cut off in the middle: its runs are lost instead of

@@ -61,7 +61,7 @@ class Up:
                 self._start()
             self._watch()
         except StopRequested:
-            pass
+            pass  # what was asked for is done below
         finally:
             # Whatever brought us here without a signal is a failure: no reason to linger.
             self._signals.level = self._signals.level or Level.FAST

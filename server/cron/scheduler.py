@@ -5,7 +5,6 @@ and every few seconds; being wrong costs a refused start_run(), never a second
 run. No leader, no traffic between nodes.
 """
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -26,9 +25,9 @@ from server.cron.view import TaskView, View, from_rows
 from server.errors import DatabaseUnavailableError
 from server.postgres.connections import Database
 from server.settings import Settings
+from server.waking import Waker
 
 VIEW_SECONDS_MAX = 5.0  # a lost notification costs at most this
-GATHER_SECONDS = 0.02  # a crowd of notifications costs one reading
 RETRY_SECONDS = 1.0
 REFUSED_SECONDS = 0.25  # after a refused start the view was old; asking at once might spin
 
@@ -58,7 +57,7 @@ class Scheduler:
         self._runner: Runner | None = None
         self._view: View | None = None
         self._forgotten = Forgotten(settings.cluster.retire_seconds)
-        self._wake = asyncio.Event()
+        self._waker = Waker()
         self._stale = True
         self._settled = False
         self._draining = False
@@ -88,7 +87,7 @@ class Scheduler:
     def wake(self) -> None:
         """Something changed: read the tasks again and decide anew."""
         self._stale = True
-        self._wake.set()
+        self._waker.wake()
 
     async def run(self) -> None:
         """Decides until it is cancelled."""
@@ -102,16 +101,7 @@ class Scheduler:
             except psycopg.Error:
                 log.exception("the tasks could not be decided on")
                 pause = VIEW_SECONDS_MAX
-            await self._rest(pause)
-
-    async def _rest(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-            await asyncio.sleep(GATHER_SECONDS)
-        except TimeoutError:
-            pass  # nothing happened; time itself is the reason to look again
-        self._wake.clear()
+            await self._waker.rest(pause)
 
     def drain(self) -> None:
         """Starts nothing any more; what runs goes on."""

@@ -23,12 +23,12 @@ import structlog
 from server.errors import DatabaseUnavailableError
 from server.postgres.connections import Database
 from server.postgres.statements import load
+from server.waking import Waker
 
 PAGE_EVENTS = 500
 TAIL_EVENTS = 5_000
 LOOK_SECONDS = 5.0
 PROGRESS_SECONDS = 1.0
-GATHER_SECONDS = 0.02  # a crowd of notifications costs one reading
 
 STATEMENTS = load("server.web", "events.sql")
 log = structlog.get_logger(__name__)
@@ -73,7 +73,7 @@ class Feed:
         self.observers = 0
         self.is_closed = False
         self._database = database
-        self._wake = asyncio.Event()
+        self._waker = Waker()
         self.news = asyncio.Event()
         self._tail: list[Event] = []
         self._floor: int | None = None  # every event after this id is in the tail; None: not known yet
@@ -83,7 +83,7 @@ class Feed:
 
     def wake(self) -> None:
         """Something was told, or the listener is back: look."""
-        self._wake.set()
+        self._waker.wake()
 
     def close(self) -> None:
         """Ends all streams."""
@@ -106,7 +106,7 @@ class Feed:
                 if not is_away:
                     log.warning("observers of events wait for the database", error=str(error))
                 is_away = True
-            await self._rest()
+            await self._waker.rest(PROGRESS_SECONDS if self.observers else LOOK_SECONDS)
 
     async def place(self, since: int | None) -> int:
         """The id after which an observer goes on: `since`, or the newest. Raises GoneError."""
@@ -131,16 +131,6 @@ class Feed:
         return sorted(found, key=lambda report: report.serial)
 
     # Reading
-
-    async def _rest(self) -> None:
-        seconds = PROGRESS_SECONDS if self.observers else LOOK_SECONDS
-        try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-            await asyncio.sleep(GATHER_SECONDS)
-        except TimeoutError:
-            pass
-        self._wake.clear()
 
     async def _read(self) -> None:
         kept = await self._newest_kept()

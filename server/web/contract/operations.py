@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from server.cluster.roster import Member
 from server.cron.history import STATUSES, RunInFull, TaskState
 from server.errors import (
     AccountBusyError,
@@ -221,5 +220,3 @@ SERVICE = (
 
 OPERATIONS = (*MONEY, *TASKS, *SERVICE)
 """All of them; /openapi.json and /docs are not in their own document."""
-
-__all__ = ["OPERATIONS", "Member", "Operation", "Query"]
