@@ -37,7 +37,6 @@ from server.web.feed import Feed
 from server.web.server import make_http_server
 
 CHANNELS = ("node_events", "task_events", "task_wakeups")
-NAME_IN_USE_PAUSE_SECONDS = 5.0  # longer than supervisord's startsecs: it restarts what ends sooner
 NAME_IN_USE_EXIT = 2  # what ends with this it does not restart
 FAST_STOP_SECONDS = 2.0
 HTTP_DRAIN_SECONDS_MAX = 5.0
@@ -90,7 +89,7 @@ class Node:
         await self._stop_asked.wait()
         await self._stop(http, cluster, serving)
         if isinstance(self._failure, NameInUseError):
-            await asyncio.sleep(NAME_IN_USE_PAUSE_SECONDS)
+            await asyncio.sleep(supervised.REFUSAL_SECONDS)
             return NAME_IN_USE_EXIT
         return 0 if self._failure is None else 1
 

@@ -13,11 +13,11 @@ import pytest
 from server.cli import configuration, lock, main, ports
 from server.cli.commands import app
 from server.errors import ConfigurationError
-from server.node import NAME_IN_USE_EXIT, NAME_IN_USE_PAUSE_SECONDS
+from server.node import NAME_IN_USE_EXIT
 from server.postgres.socket_folder import SOCKET_PATH_BYTES_MAX, socket_folder
 from server.process import siblings
 from server.settings import Settings, load
-from server.supervised import stop_seconds
+from server.supervised import REFUSAL_SECONDS, stop_seconds
 
 COMMANDS = (
     ["up"],
@@ -263,7 +263,7 @@ def test_an_instance_whose_name_is_taken_is_not_started_again_in_a_circle(projec
     assert node["autorestart"] == "unexpected"
     assert node["exitcodes"].split(",") == [str(NAME_IN_USE_EXIT)]
     # What ends sooner counts as a false start, and is repeated whatever its exit code.
-    assert float(node["startsecs"]) < NAME_IN_USE_PAUSE_SECONDS
+    assert float(node["startsecs"]) < REFUSAL_SECONDS
 
 
 def test_a_lock_is_held_once_and_names_its_holder(tmp_path: Path) -> None:
