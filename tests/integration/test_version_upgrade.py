@@ -3,6 +3,7 @@
 The wheel carries the programs of an older version too, so that nothing else is needed.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -95,6 +96,9 @@ def test_data_of_a_server_that_was_killed_is_recovered_first(old: OldServer, ser
     with old.running() as pid:
         ask(old.application_url, "select balance from withdraw(1, 1)")
         os.kill(pid, signal.SIGKILL)
+        # Where another test has made this process a subreaper, nobody else does it.
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)
         # Its sessions notice the death, and until then keep another one from starting.
         until(lambda: not processes_of(old.data_folder), "the end of the whole server")
     server.upgrade()
