@@ -14,6 +14,9 @@ RELEASED = {
     "0001": "48f7fc2642f679e397f9cf9a81a69c83",
     "0002": "119114f72fa68cec908b8b0db62d7f5d",
     "0003": "f32d7749d732f5e625c9bcf22196b9ea",
+    "0004": "16c1b3d26ebd144d99c558016b7b85a5",
+    "0005": "ff871e4b5e7183a8cac5ab7bd65cd133",
+    "0006": "62ebc9fab7aca2a78d76d04be38204f7",
 }
 
 
