@@ -21,6 +21,8 @@ from server.sizes import parse_size
 
 PREFIX = "RINGFENCE_"
 CONFIG_VARIABLE = "RINGFENCE_CONFIG"
+# The token with which commands call the service of another machine; no setting of a node.
+TOKEN_VARIABLE = "RINGFENCE_TOKEN"  # noqa: S105 the name of a variable
 # How many instances run beside a node, as `ringfence up` and `scale` tell it. Two underscores: no setting.
 INSTANCES_VARIABLE = "RINGFENCE__INSTANCES"
 
@@ -251,7 +253,11 @@ def _overlay_environment(values: dict[str, Any], environ: Mapping[str, str]) -> 
     """Writes RINGFENCE_SECTION__KEY over the file's values; returns who set what."""
     origins: dict[tuple[str, ...], str] = {}
     for name in sorted(environ):
-        if not name.startswith(PREFIX) or name == CONFIG_VARIABLE or name.startswith(PREFIX + "_"):
+        if (
+            not name.startswith(PREFIX)
+            or name in {CONFIG_VARIABLE, TOKEN_VARIABLE}
+            or name.startswith(PREFIX + "_")
+        ):
             continue
         keys = tuple(name.removeprefix(PREFIX).lower().split("__"))
         place: dict[str, Any] = values

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -9,9 +10,11 @@ from typing import Any
 
 from server.cli.account import Service, ServiceError
 from server.errors import RingfenceError
+from server.settings import TOKEN_VARIABLE
 
 ANSWER_SECONDS_MAX = 5.0
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
+FINAL_STATUSES = frozenset({400, 401, 403, 404, 422})
 
 
 class RefusedError(RingfenceError):
@@ -22,6 +25,12 @@ class RefusedError(RingfenceError):
     def __init__(self, problem: dict[str, Any], status: int) -> None:
         super().__init__(str(problem.get("detail") or problem.get("title") or f"it answered {status}"))
         self.problem = problem
+        self.http_status = status
+
+    @property
+    def is_final(self) -> bool:
+        """Whether asking again is no use: it has nothing to do with what goes on there."""
+        return self.http_status in FINAL_STATUSES
 
 
 @dataclass(frozen=True)
@@ -30,6 +39,22 @@ class Answer:
 
     content: dict[str, Any]
     at: datetime
+
+
+def headers() -> dict[str, str]:
+    """What each request carries: the caller's token, where there is one."""
+    token = os.environ.get(TOKEN_VARIABLE)
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+def refusal(status: int, body: bytes) -> RefusedError:
+    """The error of an answer that is none, whatever its body is."""
+    try:
+        problem = json.loads(body)
+    except ValueError:
+        # A proxy answers with a page of its own; its status is then all that is known.
+        problem = None
+    return RefusedError(problem if isinstance(problem, dict) else {}, status)
 
 
 def call(url: str, method: str, path: str) -> Answer:
@@ -41,7 +66,7 @@ def call(url: str, method: str, path: str) -> Answer:
     service = Service(url)
     connection = service.connect(ANSWER_SECONDS_MAX)
     try:
-        connection.request(method, path, headers={"Connection": "close"})
+        connection.request(method, path, headers={"Connection": "close"} | headers())
         response = connection.getresponse()
         content = json.loads(response.read(ANSWER_BYTES_MAX))
         at = _moment(response.getheader("Date"))

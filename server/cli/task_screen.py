@@ -1,85 +1,50 @@
-"""`ringfence tasks`: the table once, or over and over until Ctrl-C."""
+"""`ringfence tasks`: the table once, or over and over until q or Ctrl-C."""
 
-import json
-import time
-from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
+from rich.console import Group, RenderableType
 from rich.text import Text
 
-from server.cli import api, task_table
-from server.errors import RingfenceError
+from server.cli import task_table
+from server.cli.live import show
+from server.cli.live.cluster_view import Size, footer
+from server.cli.live.controls import Controls
+from server.cli.live.picture import Picture, filtered
+from server.cli.live.readers import read_cluster
 
-REFRESH_SECONDS = 1.0
+PARTS = ("tasks",)
 
 
-def show(url: str, *, as_json: bool) -> None:
+def show_once(url: str, *, as_json: bool) -> None:
     """Shows the tasks as they are. Raises RingfenceError if they can't be had."""
-    tasks, now = _read(url)
-    console = Console(highlight=False)
-    if as_json:
-        _print_json(tasks, now)
-    elif console.is_terminal:
-        console.print(task_table.table(tasks, now))
-    else:
-        _print_lines(tasks, now)
+    show.show(_view(url), Picture().after(read_cluster(url, PARTS)), as_json=as_json)
 
 
 def watch(url: str, *, as_json: bool) -> None:
-    """Shows the tasks every second until KeyboardInterrupt, which ends it without an error.
-
-    What goes wrong meanwhile is shown, and the next second tries again: the instance that
-    answered may have ended, and another answers then.
-    """
-    console = Console(highlight=False)
-    try:
-        if as_json or not console.is_terminal:
-            _repeat(url, _print_json if as_json else _print_lines)
-        else:
-            _live(url, console)
-    except KeyboardInterrupt:
-        return
+    """Shows the tasks every second until KeyboardInterrupt or q, which end it without an error."""
+    show.watch(_view(url), url, as_json=as_json)
 
 
-def _repeat(url: str, show_tasks: Callable[[list[Any], datetime], None]) -> None:
-    while True:
-        try:
-            show_tasks(*_read(url))
-        except RingfenceError as error:
-            # Beside the output, which a program may read.
-            Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(_failure(error))
-        time.sleep(REFRESH_SECONDS)
+def _view(url: str) -> show.View:
+    def render(picture: Picture, controls: Controls, _size: Size) -> RenderableType:
+        # What was seen last stays in sight; the line above it, which no small window cuts off,
+        # tells that it is old.
+        notes = [Text(f"No news: {text} (trying again)", "yellow") for _, text in picture.troubles]
+        seen = filtered(picture, controls.filter).seen
+        if seen is None:
+            return Group(*(notes or [Text(f"Waiting for {url}")]))
+        if controls != Controls():
+            notes.append(footer(controls))
+        return Group(*notes, task_table.table(seen.tasks, seen.now))
+
+    return show.View(PARTS, render, _lines, _as_object)
 
 
-def _live(url: str, console: Console) -> None:
-    shown: RenderableType = Text(f"Waiting for {url}")
-    with Live(shown, console=console, auto_refresh=False, vertical_overflow="crop") as live:
-        while True:
-            try:
-                shown = task_table.table(*_read(url))
-                live.update(shown, refresh=True)
-            except RingfenceError as error:
-                # What was seen last stays in sight; the line above it, which no small window cuts
-                # off, tells that it is old.
-                live.update(Group(Text(_failure(error), style="yellow"), shown), refresh=True)
-            time.sleep(REFRESH_SECONDS)
+def _lines(picture: Picture) -> list[str]:
+    assert picture.seen is not None, "it is printed when the tasks were read"
+    return task_table.lines(picture.seen.tasks, picture.seen.now)
 
 
-def _read(url: str) -> tuple[list[Any], datetime]:
-    answer = api.call(url, "GET", "/tasks")
-    return answer.content["tasks"], answer.at
-
-
-def _failure(error: RingfenceError) -> str:
-    return f"No news: {error} (trying again)"
-
-
-def _print_json(tasks: list[Any], _now: datetime) -> None:
-    print(json.dumps({"tasks": tasks}, ensure_ascii=False), flush=True)
-
-
-def _print_lines(tasks: list[Any], now: datetime) -> None:
-    print("\n".join(task_table.lines(tasks, now)), flush=True)
+def _as_object(picture: Picture) -> dict[str, Any]:
+    assert picture.seen is not None, "it is printed when the tasks were read"
+    return {"tasks": picture.seen.tasks}

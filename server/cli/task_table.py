@@ -3,7 +3,7 @@
 Pure: no clock, no I/O. `now` is the service's clock.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,19 +17,19 @@ NOTHING = "-"
 MESSAGE_CHARACTERS_MAX = 60
 # What gives way in a narrow terminal: a name or a number that is cut can't be copied.
 _SHRINKING = frozenset({"schedule", "last outcome", "progress"})
-_STYLES = {"succeeded": "green", "failed": "red", "timed_out": "red", "lost": "red"}
+STYLES = {"succeeded": "green", "failed": "red", "timed_out": "red", "lost": "red"}
 
 
 def cells(task: Mapping[str, Any], now: datetime) -> tuple[str, ...]:
     """The words of one task, in the order of HEADINGS."""
     running = task["running"]
     return (
-        _clean(task["name"]),
+        clean(task["name"]),
         task["owner"] or NOTHING,
         f"{running['node']} #{running['runId']}" if running else NOTHING,
         in_words(running["elapsedSeconds"]) if running else NOTHING,
         when(task, now),
-        _clean(task["schedule"]),
+        clean(task["schedule"]),
         outcome(task["lastRun"], now),
         progress(running["progress"]) if running else NOTHING,
     )
@@ -43,7 +43,7 @@ def table(tasks: Iterable[Mapping[str, Any]], now: datetime) -> Table:
     for task in in_order(tasks):
         words = dict(zip(HEADINGS, cells(task, now), strict=True))
         texts = {name: Text(word, no_wrap=True, overflow="ellipsis") for name, word in words.items()}
-        texts["last outcome"].stylize(_STYLES.get((task["lastRun"] or {}).get("status", ""), ""))
+        texts["last outcome"].stylize(STYLES.get((task["lastRun"] or {}).get("status", ""), ""))
         texts["next"].stylize("yellow" if task["paused"] else "")
         style = "dim" if is_retired(task) else "bold" if task["running"] else ""
         shown.add_row(*texts.values(), style=style)
@@ -52,8 +52,12 @@ def table(tasks: Iterable[Mapping[str, Any]], now: datetime) -> Table:
 
 def lines(tasks: Iterable[Mapping[str, Any]], now: datetime) -> list[str]:
     """Where nobody watches: a line for the headings and one for each task, in columns."""
-    rows = [HEADINGS, *(cells(task, now) for task in in_order(tasks))]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(HEADINGS))]
+    return in_columns([HEADINGS, *(cells(task, now) for task in in_order(tasks))])
+
+
+def in_columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A line for each row, each column as wide as the widest of its words."""
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     return [
         "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
@@ -78,14 +82,26 @@ def when(task: Mapping[str, Any], now: datetime) -> str:
 
 def progress(report: Mapping[str, Any] | None) -> str:
     """How far a run is, and what it says: such as "42% 21 of 50 files"."""
-    if not report:
-        return NOTHING
-    done, total = report.get("done"), report.get("total")
-    share = ""
+    share, message = progress_share(report), progress_message(report)
+    return " ".join(filter(None, (in_percent(share), message))) or NOTHING
+
+
+def progress_share(report: Mapping[str, Any] | None) -> float | None:
+    """How far a run is, from 0 to 1; None if it does not tell."""
+    done, total = (report or {}).get("done"), (report or {}).get("total")
     if isinstance(done, int | float) and isinstance(total, int | float) and total > 0:
-        # Down, so that 100% is said of nothing that still has something to do.
-        share = f"{int(100 * min(1.0, max(0.0, done / total)))}%"
-    return " ".join(filter(None, (share, _clean(str(report.get("message") or ""))))) or NOTHING
+        return min(1.0, max(0.0, done / total))
+    return None
+
+
+def in_percent(share: float | None) -> str:
+    """Down, so that 100% is said of nothing that still has something to do; empty for None."""
+    return "" if share is None else f"{int(100 * share)}%"
+
+
+def progress_message(report: Mapping[str, Any] | None) -> str:
+    """What a run says about itself; empty if nothing."""
+    return clean(str((report or {}).get("message") or ""))
 
 
 def outcome(run: Mapping[str, Any] | None, now: datetime) -> str:
@@ -95,7 +111,7 @@ def outcome(run: Mapping[str, Any] | None, now: datetime) -> str:
     if run["finishedAt"] is None:
         return str(run["status"])
     ago = in_words((now - datetime.fromisoformat(run["finishedAt"])).total_seconds())
-    reason = f": {_clean(run['error'])}" if run["error"] else ""
+    reason = f": {clean(run['error'])}" if run["error"] else ""
     return f"{run['status'].replace('_', ' ')} {ago} ago{reason}"
 
 
@@ -112,7 +128,7 @@ def in_words(seconds: float) -> str:
     return format_duration(int(max(0.0, seconds)))
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """The first line of a text that a job wrote, without what would move a terminal's cursor."""
     line = next(iter(text.splitlines()), "")
     line = "".join(letter if letter.isprintable() else " " for letter in line).strip()

@@ -1,4 +1,4 @@
-"""`ringfence tasks`, `run`, `pause`, `resume`, `cancel`: the cron service from a terminal.
+"""`ringfence top`, `tasks`, `run`, `pause`, `resume`, `cancel`: the cluster from a terminal.
 
 All of them speak to the HTTP API alone, so they work from anywhere that reaches it.
 A refusal is told in the service's own words and ends with exit code 1.
@@ -23,8 +23,29 @@ Json = Annotated[bool, typer.Option("--json", help="Print what the service answe
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="Its name, as `ringfence tasks` shows it.")]
 
 
+def top(
+    once: Annotated[bool, typer.Option("--once", help="Show it once, and end.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print JSON: an object a second, with the events since the last.")
+    ] = False,
+    url: Url = None,
+    config: Config = None,
+) -> None:
+    """Show the cluster live: nodes and their leases, tasks and their progress, and what happens.
+
+    Keys: q ends it, p holds the picture still, / keeps what has some words in it. Works from
+    any machine that reaches the service, and goes on when an instance dies:
+    `RINGFENCE_TOKEN=… ringfence top --url http://bank.example:8000`.
+    """
+    from server.cli.top import top as run_top
+
+    run_top(_url(url, config), once=once, as_json=json)
+
+
 def tasks(
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh each second, until Ctrl-C.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Refresh each second, until q or Ctrl-C.")
+    ] = False,
     json: Json = False,
     url: Url = None,
     config: Config = None,
@@ -36,7 +57,7 @@ def tasks(
     """
     from server.cli import task_screen
 
-    (task_screen.watch if watch else task_screen.show)(_url(url, config), as_json=json)
+    (task_screen.watch if watch else task_screen.show_once)(_url(url, config), as_json=json)
 
 
 def run(task: TaskName, json: Json = False, url: Url = None, config: Config = None) -> None:
@@ -81,7 +102,7 @@ def cancel(
 
 def add_to(app: typer.Typer) -> None:
     """Makes these commands of `ringfence` itself."""
-    for command in (tasks, run, pause, resume, cancel):
+    for command in (top, tasks, run, pause, resume, cancel):
         app.command()(command)
 
 

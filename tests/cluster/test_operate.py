@@ -1,8 +1,9 @@
-"""`ringfence tasks`, `run`, `pause`, `resume`, `cancel` on a service that runs."""
+"""`ringfence top`, `tasks`, `run`, `pause`, `resume`, `cancel` on a service that runs."""
 
 import json
 import os
 import re
+import signal
 from typing import Any
 
 import pytest
@@ -89,6 +90,41 @@ def test_watch_outlives_every_instance_and_ends_by_ctrl_c_with_exit_code_0(runni
         assert running.run("pause", "waiting").returncode == 0
         read_until(terminal, "paused")
         os.write(terminal, b"\x03")
+        read_until(terminal, "an end that is never shown")
+        _, status = os.waitpid(pid, 0)
+    finally:
+        os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_top_shows_nodes_tasks_and_events_outlives_its_instance_and_obeys_keys(running: Service) -> None:
+    url = f"http://127.0.0.1:{running.port}"
+    plain = running.run("top", "--once", "--url", url)
+    assert plain.returncode == 0, plain.stderr
+    run = task(running, "working")["running"]
+    assert re.search(r"^node-1 +live +\d+\.\d s ", plain.stdout, re.MULTILINE), plain.stdout
+    assert f"started     working #{run['runId']} on {run['node']}: schedule" in plain.stdout
+    found = json.loads(running.run("top", "--once", "--json").stdout)
+    assert [one["name"] for one in found["nodes"]] == ["node-1", "node-2"]
+    assert [one["name"] for one in found["tasks"]] == ["waiting", "working"]
+    assert "started" in {one["event"] for one in found["events"]}
+
+    running.environment |= {"COLUMNS": "80", "LINES": "24"}
+    pid, terminal = start_in_terminal(running, *running.argv, "top", "--url", url)
+    try:
+        serving = re.findall(r"events by (node-\d)", read_until(terminal, "events by node-"))
+        node = (serving or re.findall(r"^node-\d", read_until(terminal, "\n")))[-1]
+        os.kill(running.pid_of(node), signal.SIGKILL)
+        read_until(terminal, f"lost the connection to {node}")
+        read_until(terminal, "connected again")
+        until(running.is_ready, "the instance is back")
+        assert running.run("pause", "waiting").returncode == 0
+        read_until(terminal, "paused      waiting")
+        os.write(terminal, b"/worki")
+        read_until(terminal, "/worki_")
+        os.write(terminal, b"\rp")
+        read_until(terminal, "PAUSED")
+        os.write(terminal, b"q")
         read_until(terminal, "an end that is never shown")
         _, status = os.waitpid(pid, 0)
     finally:
