@@ -16,6 +16,10 @@ down_revision = ${repr(down_revision)}
 branch_labels = None
 depends_on = None
 
+# The oldest code that goes on working on this schema, by the newest migration that it has:
+# the same as in the migration before, unless this one takes something away (CONTRIBUTING.md).
+compatible_from = None
+
 
 def upgrade() -> None:
     ${upgrades if upgrades else "execute_files()"}

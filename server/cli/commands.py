@@ -154,22 +154,27 @@ def migrate(
         str | None,
         typer.Option(metavar="REVISION", help="Go back to this revision; `base` leaves nothing."),
     ] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Only say how schema and version fit; exit code 1 if they don't."),
+    ] = False,
     config: Config = None,
 ) -> None:
     """Bring the database's schema to what this version needs.
 
     Safe at any time and from several places at once: one migrates, the others
-    wait for it. --to goes back, and deletes what the later revisions added.
+    wait for it. Running nodes go on, unless it says that they can't. --to goes
+    back, and deletes what the later revisions added.
     """
     from server.cli.migrate import migrate as run
-    from server.cli.migrate import migrate_back
+    from server.cli.migrate import migrate_back, schema_status
 
     settings = settings_for(config)
-    if to is not None:
-        typer.echo(migrate_back(settings, to))
-        return
-    done = run(settings)
-    typer.echo(f"Migrated: {', '.join(done)}" if done else "The schema is up to date.")
+    if check:
+        line, is_fine = schema_status(settings)
+        typer.echo(line)
+        raise typer.Exit(0 if is_fine else 1)
+    typer.echo(run(settings) if to is None else migrate_back(settings, to))
 
 
 @app.command(

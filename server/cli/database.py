@@ -51,14 +51,20 @@ def stop(config: Config = None) -> None:
 
 @app.command()
 def status(config: Config = None) -> None:
-    """Say whether the embedded database runs: exit code 0, or 3 if it does not."""
-    server = _embedded(settings_for(config))
+    """Say whether the embedded database runs: exit code 0, or 3 if it does not; and how its schema fits."""
+    settings = settings_for(config)
+    server = _embedded(settings)
     pid = server.running_pid()
     if pid is None:
         typer.echo(f"The database does not run; its data: {server.data_folder}")
         raise typer.Exit(EXIT_NOT_RUNNING)
-    state = "accepts connections" if server.is_ready() else "is starting or stopping"
+    is_ready = server.is_ready()
+    state = "accepts connections" if is_ready else "is starting or stopping"
     typer.echo(f"The database {state} (pid {pid}): {server.application_url}")
+    if is_ready:
+        from server.cli.migrate import schema_status
+
+        typer.echo(schema_status(settings)[0])
 
 
 @app.command()

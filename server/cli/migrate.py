@@ -7,13 +7,16 @@ import psycopg
 import structlog
 
 from server.errors import DatabaseUnavailableError, SchemaMismatchError
+from server.postgres.dsn import connection_string
 from server.postgres.embedded import EmbeddedServer
+from server.postgres.schema import found_schema, newest_revision
+from server.postgres.schema_fit import Fit, Schema, describe, fits
 from server.postgres.urls import application_url, has_two_roles, owner_url
 from server.settings import Settings
 
 
-def migrate(settings: Settings) -> list[str]:
-    """Migrates to the newest revision; returns the revisions that were run.
+def migrate(settings: Settings) -> str:
+    """Migrates to the newest revision; returns a line that says what was done.
 
     Raises DatabaseUnavailableError, or SchemaMismatchError.
     """
@@ -23,7 +26,34 @@ def migrate(settings: Settings) -> list[str]:
     with _Connected(settings):
         from server.postgres.migrations import upgrade  # noqa: PLC0415 imports alembic: a third of a second
 
-        return upgrade(owner_url(settings), role_url)
+        done = upgrade(owner_url(settings), role_url)
+        if done:
+            return f"Migrated: {', '.join(done)}"
+        found = _found(settings)
+    if fits(found, newest_revision()) is Fit.NEWER:
+        return _sentence(describe(found, newest_revision()))
+    return "The schema is up to date."
+
+
+def schema_status(settings: Settings) -> tuple[str, bool]:
+    """A line on the schema and this version, and whether the service can start as things are.
+
+    Raises DatabaseUnavailableError.
+    """
+    _check_running(settings)
+    with _Connected(settings):
+        found = _found(settings)
+    is_fine = fits(found, newest_revision()) in {Fit.SAME, Fit.NEWER}
+    return _sentence(describe(found, newest_revision())), is_fine
+
+
+def _found(settings: Settings) -> Schema | None:
+    with psycopg.connect(connection_string(application_url(settings), "ringfence migrate")) as connection:
+        return found_schema(connection)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def migrate_back(settings: Settings, revision: str) -> str:

@@ -1,19 +1,33 @@
 -- Statements of the cluster's members. The rules are in the functions that they call.
+-- Columns by their names, so that a later migration may let a function tell more.
 
 -- name: register
-select *
+select r.incarnation,
+       r.holder_incarnation,
+       r.holder_host,
+       r.holder_pid,
+       r.holder_heartbeat_at,
+       r.holder_lease
   from register_node(
            %(name)s, %(host)s, %(pid)s, %(url)s, %(version)s, %(tasks)s, make_interval(secs => %(ttl_seconds)s),
            %(boot_id)s, %(lock_path)s, %(lock_device)s, %(lock_inode)s
-       );
+       ) as r;
 
 -- name: heartbeat
-select *
-  from heartbeat(%(name)s, %(incarnation)s);
+select h.renewed,
+       h.clock,
+       h.server_started,
+       h.timeline,
+       h.membership,
+       h.runs,
+       h.cancels,
+       h.expired
+  from heartbeat(%(name)s, %(incarnation)s) as h;
 
 -- name: sweep
-select *
-  from sweep(%(clock_max)s);
+select s.dead_nodes,
+       s.lost_runs
+  from sweep(%(clock_max)s) as s;
 
 -- name: declare_dead
 select declare_dead(%(name)s, %(incarnation)s, %(reason)s) as runs;
@@ -25,8 +39,10 @@ select drain_node(%(name)s, %(incarnation)s);
 select leave_cluster(%(name)s, %(incarnation)s);
 
 -- name: clock
-select *
-  from cluster_clock();
+select c.clock,
+       c.server_started,
+       c.timeline
+  from cluster_clock() as c;
 
 -- name: members
 -- Everybody who is not dead, with what a peer needs to hash tasks and to prove a

@@ -1,8 +1,12 @@
 -- Statements of the scheduler. The rules are in the functions that they call.
 
 -- name: start_run
-select *
-  from start_run(%(task)s, %(node)s, %(incarnation)s, %(expected_next)s, %(new_next)s);
+select s.run_id,
+       s.reason,
+       s.trigger,
+       s.scheduled_for,
+       s.attempt
+  from start_run(%(task)s, %(node)s, %(incarnation)s, %(expected_next)s, %(new_next)s) as s;
 
 -- name: skip_tick
 select skip_tick(%(task)s, %(expected_next)s, %(new_next)s, %(reason)s, %(ticks)s) as skipped;

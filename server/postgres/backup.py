@@ -18,7 +18,7 @@ import psycopg
 from server.errors import DatabaseUnavailableError, TransferError
 from server.postgres.dsn import connection_string
 from server.postgres.programs import client_program, connection_of
-from server.postgres.schema import current_revision
+from server.postgres.schema import found_schema
 
 LOCK_WAIT = "60s"
 POLL_SECONDS = 0.2
@@ -65,14 +65,14 @@ def look_at(url: str) -> Source:
     """Asks a database what it is. Raises DatabaseUnavailableError; TransferError if it is empty."""
     try:
         with psycopg.connect(connection_string(url, "ringfence backup")) as connection:
-            revision = current_revision(connection)
+            schema = found_schema(connection)
             major = connection.info.server_version // 10_000
             tls = bool(connection.pgconn.ssl_in_use)
     except psycopg.Error as error:
         raise DatabaseUnavailableError(f"the database can't be read: {str(error).strip()}") from None
-    if revision is None:
+    if schema is None:
         raise TransferError("the database is empty: there is nothing to take along")
-    return Source(url, revision, major, tls)
+    return Source(url, schema.revision, major, tls)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRe
 
 from server.errors import DatabaseUnavailableError
 from server.postgres.dsn import connection_string
-from server.postgres.faults import Fault, classify, is_transient
+from server.postgres.faults import Fault, classify, is_stale_session, is_transient
 
 Result = TypeVar("Result")
 Row = Any
@@ -123,6 +123,8 @@ class Database:
                 return await self._rows_once(statement, params, deadline)
             except psycopg.Error as error:
                 fault = classify(error)
+                if is_stale_session(error) and monotonic() < deadline:
+                    continue  # nothing was done, and each connection can be stale once
                 if not is_transient(error):
                     raise
                 sent = not isinstance(error, PoolTimeout | TooManyRequests | PoolClosed)
@@ -147,7 +149,12 @@ class Database:
         async with self._pool.connection(timeout=max(0.001, deadline - monotonic())) as connection:
             # What the wait for a connection took is gone from the call's time.
             connection.call_seconds_max = max(0.001, deadline - monotonic())
-            cursor = await connection.execute(statement, params)
+            try:
+                cursor = await connection.execute(statement, params)
+            except psycopg.Error as error:
+                if is_stale_session(error):
+                    await connection.close()  # the pool makes another one
+                raise
             return await cursor.fetchall() if cursor.description else []
 
     def statistics(self) -> Mapping[str, int]:

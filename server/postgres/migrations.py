@@ -2,25 +2,32 @@
 
 One runner at a time, and all in one transaction: six nodes that start on an
 empty database migrate it once, and whoever sees the new revision also has the
-rights that belong to it.
+rights that belong to it. Beside the revision they keep which older versions of
+the code go on working on it (see schema_fit.py).
 """
+
+from typing import Any
 
 import psycopg
 import structlog
 from alembic import command, op
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from psycopg import conninfo
+from psycopg import conninfo, sql
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import NullPool
 
-from server.postgres.schema import check_revision, current_revision, newest_revision
+from server.errors import SchemaMismatchError
+from server.postgres.schema import check_fit, found_schema
+from server.postgres.schema_fit import Fit, Schema, fits, remark
 from server.postgres.statements import load
 from server.shipped import shipped
 
 ADVISORY_LOCK = 7164226370940
 LOCK_TIMEOUT = "4s"
 STATEMENT_TIMEOUT = "5min"
+# What the migrations would say that were released before one had to: each of them only adds.
+COMPATIBLE_FROM = dict.fromkeys(("0001", "0002", "0003", "0004", "0005", "0006"), "0001")
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +61,33 @@ def begin_alone(connection: Connection) -> None:
         connection.exec_driver_sql(statements["limit_transaction"], {"name": name, "value": value})
 
 
+def compatible_from(directory: ScriptDirectory, revision: str) -> str:
+    """The oldest code that works on the schema of `revision`: what each migration up to it asks for.
+
+    Raises SchemaMismatchError for a migration that does not say.
+    """
+    needed = "0001"
+    for script in directory.iterate_revisions(revision, "base"):
+        said = COMPATIBLE_FROM.get(script.revision) or getattr(script.module, "compatible_from", None)
+        if said is None or not "0001" <= said <= script.revision:
+            raise SchemaMismatchError(
+                f"migration {script.revision} must say by compatible_from which code works on what it "
+                f"leaves: from 0001 to {script.revision} (got {said!r})"
+            )
+        needed = max(needed, said)
+    return needed
+
+
+def keep_remark(connection: Connection, directory: ScriptDirectory) -> None:
+    """Remarks beside the revision, after migrations ran, which versions of the code work on it."""
+    session = _session(connection)
+    found = found_schema(session)
+    if found is not None:
+        schema = Schema(found.revision, compatible_from(directory, found.revision))
+        statement = sql.SQL(load("server.postgres", "schema.sql")["remark"])
+        session.execute(statement.format(remark=sql.Literal(remark(schema))))
+
+
 def upgrade(owner_url: str, application_url: str | None = None) -> list[str]:
     """Migrates to the newest revision and renews the application's rights.
 
@@ -62,17 +96,27 @@ def upgrade(owner_url: str, application_url: str | None = None) -> list[str]:
     """
     with engine(owner_url).begin() as connection:
         begin_alone(connection)
-        session = connection.connection.driver_connection
-        assert isinstance(session, psycopg.Connection), "engine() connects by psycopg"
-        before = current_revision(session)
-        check_revision(before)
-        _run(connection, "upgrade", "head")
+        session = _session(connection)
+        before = found_schema(session)
+        fit = check_fit(before)
+        # What is newer stays as it is: this version has no migration for it, nor any need.
+        if fit is not Fit.NEWER:
+            _run(connection, "upgrade", "head")
         if application_url is not None and application_url != owner_url:
             role = conninfo.conninfo_to_dict(application_url)["user"]
             session.execute(load("server.postgres", "schema.sql")["grant_rights"], {"role": role})
-    done = [name for name in _revisions() if name > (before or "")]
-    log.info("schema is up to date", revision=newest_revision(), ran=done)
-    return done
+        after = found_schema(session)
+    assert after is not None, "a migrated database has a schema"
+    ran = [name for name in _revisions() if before is None or name > before.revision]
+    log.info("schema is up to date", revision=after.revision, ran=ran)
+    if before is not None and fits(after, before.revision) is Fit.TOO_NEW:
+        log.warning(
+            "nodes that still run older code can't work on the new schema: restart them now",
+            revision=after.revision,
+            works_from=after.compatible_from,
+            before=before.revision,
+        )
+    return ran
 
 
 def downgrade(owner_url: str, revision: str) -> None:
@@ -86,6 +130,12 @@ def _run(connection: Connection, direction: str, revision: str) -> None:
     config = alembic_config()
     config.attributes["connection"] = connection
     getattr(command, direction)(config, revision)
+
+
+def _session(connection: Connection) -> psycopg.Connection[Any]:
+    session = connection.connection.driver_connection
+    assert isinstance(session, psycopg.Connection), "engine() connects by psycopg"
+    return session
 
 
 def alembic_config() -> Config:

@@ -10,7 +10,8 @@ import structlog
 from server.errors import SchemaMismatchError
 from server.postgres.dsn import connection_string
 from server.postgres.faults import is_transient
-from server.postgres.schema import check_revision, current_revision, newest_revision
+from server.postgres.schema import check_fit, found_schema, newest_revision
+from server.postgres.schema_fit import Fit, Schema, describe
 from server.postgres.urls import application_url, has_two_roles, owner_url
 from server.settings import Settings
 
@@ -32,9 +33,13 @@ def prepare_schema(settings: Settings, is_stopping: Callable[[], bool]) -> None:
             with psycopg.connect(
                 connection_string(application_url(settings), "ringfence start")
             ) as connection:
-                if check_revision(current_revision(connection)):
-                    return
-            _migrate(settings)
+                found = found_schema(connection)
+            fit = check_fit(found)
+            if fit is Fit.NEWER:
+                log.warning(describe(found, newest_revision()))
+            if fit is not Fit.OLDER:
+                return
+            _migrate(settings, found)
         except psycopg.Error as error:
             if not is_transient(error):
                 raise SchemaMismatchError(f"the database refuses: {error}") from error
@@ -59,12 +64,9 @@ def _warn_of_one_role(settings: Settings) -> None:
     log.warning("the service's own role may write the tables directly", advice=advice)
 
 
-def _migrate(settings: Settings) -> None:
+def _migrate(settings: Settings, found: Schema | None) -> None:
     if not settings.database.migrate:
-        raise SchemaMismatchError(
-            f"the database's schema is older than revision {newest_revision()}, which this version needs, "
-            "and database.migrate is off; run `ringfence migrate`"
-        )
+        raise SchemaMismatchError(f"{describe(found, newest_revision())} (database.migrate is off)")
     from server.postgres.migrations import upgrade  # noqa: PLC0415 imports alembic, which most starts don't need
 
     upgrade(owner_url(settings), application_url(settings) if has_two_roles(settings) else None)

@@ -23,7 +23,7 @@ from server.postgres.binaries import binary
 from server.postgres.dsn import connection_string
 from server.postgres.faults import is_transient
 from server.postgres.migrations import ADVISORY_LOCK, upgrade
-from server.postgres.schema import check_revision
+from server.postgres.schema import check_known
 from server.postgres.statements import load
 
 CHUNK_BYTES = 256 * 1024
@@ -50,14 +50,14 @@ def restore(file: Path, target: Target, progress: Callable[[str], None]) -> None
     the target is not empty or the file is no backup, SchemaMismatchError if a newer version made it,
     DatabaseUnavailableError; then the target is as it was.
     """
-    check_revision(revision_of(file))
+    check_known(revision_of(file))
     _fill(target, _reading(file, *OPTIONS), progress)
     _finish(target)
 
 
 def copy(source: Source, target: Target, progress: Callable[[str], None]) -> None:
     """The same straight from another database, as it is at this moment."""
-    check_revision(source.revision)
+    check_known(source.revision)
     _fill(target, _dumped(source), progress)
     _finish(target)
 

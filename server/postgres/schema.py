@@ -5,10 +5,12 @@ importing alembic would cost it a third of a second.
 """
 
 from functools import cache
+from typing import Any
 
 import psycopg
 
 from server.errors import SchemaMismatchError
+from server.postgres.schema_fit import Fit, Schema, describe, fits, from_remark
 from server.postgres.statements import load
 from server.shipped import shipped
 
@@ -20,26 +22,25 @@ def newest_revision() -> str:
     return max(path.name.split("_")[0] for path in versions.glob("[0-9]*.py"))
 
 
-def current_revision(connection: psycopg.Connection[tuple[object, ...]]) -> str | None:
-    """The database's revision; None for an empty database."""
+def found_schema(connection: psycopg.Connection[Any]) -> Schema | None:
+    """The database's schema; None for an empty database."""
     statements = load("server.postgres", "schema.sql")
     known = connection.execute(statements["has_versions"]).fetchone()
     if known is None or not known[0]:
         return None
     row = connection.execute(statements["current_version"]).fetchone()
-    return str(row[0]) if row else None
+    return from_remark(str(row[0]), row[1]) if row else None
 
 
-def check_revision(found: str | None) -> bool:
-    """Whether the database's revision is the one that this code needs.
+def check_fit(found: Schema | None) -> Fit:
+    """How the schema and this code fit. Raises SchemaMismatchError, with the command, if it is too new."""
+    fit = fits(found, newest_revision())
+    if fit is Fit.TOO_NEW:
+        raise SchemaMismatchError(describe(found, newest_revision()))
+    return fit
 
-    False: it is older, and `ringfence migrate` brings it up. Raises
-    SchemaMismatchError when it is newer than this code.
-    """
-    if found is not None and found > newest_revision():
-        raise SchemaMismatchError(
-            f"the database's schema is at revision {found}, newer than this version of ringfence "
-            f"({newest_revision()}); install the newer ringfence, or go back with its own "
-            f"`ringfence migrate --to {newest_revision()}`"
-        )
-    return found == newest_revision()
+
+def check_known(revision: str) -> None:
+    """For what is to be migrated by this version: raises SchemaMismatchError if it is newer."""
+    if revision > newest_revision():
+        raise SchemaMismatchError(describe(Schema(revision, None), newest_revision()))

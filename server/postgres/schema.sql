@@ -5,8 +5,15 @@
 select to_regclass('public.alembic_version') is not null;
 
 -- name: current_version
-select v.version_num
+-- The revision, and what the run of migrations remarked about it.
+select v.version_num,
+       obj_description('public.alembic_version'::regclass, 'pg_class')
   from public.alembic_version as v;
+
+-- name: remark
+-- Read by versions that don't know this revision (see schema_fit.py). A comment, so that it
+-- needs no table of its own, whoever reads the revision may read it, and backups carry it.
+comment on table public.alembic_version is {remark};
 
 -- name: lock_migrations
 -- One migrator at a time, until its transaction ends.

@@ -73,10 +73,12 @@ class Fleet:
 
     program: what a node runs; `faulty` for one that a test can break.
     output: a descriptor that takes what nodes say, instead of their log files.
+    tree: where the product lies that the next nodes run. variables: further settings of theirs.
     """
 
     program = "server"
     output: int | None = None
+    tree = HERE.parent.parent
 
     def __init__(self, folder: Path, url: str, tasks: dict[str, Any], **cluster: Any) -> None:
         self.folder = folder
@@ -85,6 +87,7 @@ class Fleet:
         self.witness.touch()
         self.port = free_ports(12)
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
+        self.variables: dict[str, str] = {}
         self.cluster = {"ttl": TTL_SECONDS, "margin": 1, "settle": 1.5, "drain_seconds": 5} | cluster
         self.config = folder / "config.yaml"
         self.configure(tasks)
@@ -104,7 +107,8 @@ class Fleet:
         """Starts nodes, all at one moment."""
         environ = {k: v for k, v in os.environ.items() if not k.startswith("RINGFENCE_")} | {
             "RINGFENCE_DATABASE__URL": self.url,
-            "PYTHONPATH": os.pathsep.join([str(HERE.parent.parent), str(HERE)]),
+            "PYTHONPATH": os.pathsep.join([str(self.tree), str(HERE)]),
+            **self.variables,
         }
         for number in numbers:
             with (self.folder / f"node-{number}.log").open("ab") as log:

@@ -105,3 +105,29 @@ def test_a_heartbeat_that_fails_in_a_way_nobody_foresaw_gives_the_lease_up(datab
         beating.thread.join(10)
         assert not beating.thread.is_alive()
     assert beating.refusals == 1
+
+
+def test_a_migration_that_changes_what_a_heartbeat_returns_costs_its_session_and_no_lease(
+    database, connection
+):
+    def pid() -> int | None:
+        row = connection.execute(
+            "select pid from pg_stat_activity where application_name = 'ringfence watcher heartbeat'"
+        ).fetchone()
+        return row[0] if row else None
+
+    with Beating(database.application_url, connection) as beating:
+        wait_until(lambda: len(beating.beats) > 6)  # until the statement is surely prepared
+        before = pid()
+        with database.connect_as_owner() as owner, owner.transaction():
+            (source,) = owner.execute(
+                "select pg_get_functiondef('heartbeat(text, bigint)'::regprocedure)"
+            ).fetchone()
+            owner.execute("drop function heartbeat(text, bigint)")
+            owner.execute(source.replace("membership bigint", "membership numeric").encode())
+            owner.execute("grant execute on function heartbeat(text, bigint) to ringfence")
+        seen = len(beating.beats)
+        # "cached plan must not change result type" is what the old session says.
+        wait_until(lambda: len(beating.beats) > seen + 2)
+        assert pid() != before
+    assert beating.refusals == 0

@@ -1,0 +1,135 @@
+"""Two releases and one database: which of them goes on, and what each command says of it."""
+
+import psycopg
+import pytest
+from later_release import REVISION, LaterRelease, variables_for
+from structlog.testing import capture_logs
+
+from server.errors import SchemaMismatchError
+from server.postgres import migrations
+from server.postgres.preparation import prepare_schema
+from server.postgres.schema import found_schema, newest_revision
+from server.postgres.schema_fit import Schema
+from server.settings import Database, Settings
+
+OWN = newest_revision()
+
+
+@pytest.fixture
+def later(tmp_path) -> LaterRelease:
+    return LaterRelease(tmp_path / "later")
+
+
+def schema_of(database) -> Schema | None:
+    # As the role of the service, which must be able to read it.
+    with database.connect() as connection:
+        return found_schema(connection)
+
+
+def settings_for(database, tmp_path, **changes) -> Settings:
+    urls = {"url": database.application_url, "owner_url": database.owner_url}
+    return Settings(home=tmp_path, source="test", database=Database(**urls, **changes))
+
+
+def prepare(database, tmp_path, **changes) -> list[str]:
+    """The warnings of a node of the present release that starts."""
+    with capture_logs() as logs:
+        prepare_schema(settings_for(database, tmp_path, **changes), lambda: False)
+    return [line["event"] for line in logs if line["log_level"] == "warning"]
+
+
+def test_a_migrated_database_says_which_code_works_on_it(database):
+    found = schema_of(database)
+    assert found is not None
+    assert found.revision == OWN
+    assert found.compatible_from is not None and found.compatible_from <= OWN
+
+
+def test_on_a_newer_schema_that_allows_it_this_release_starts_says_so_and_changes_nothing(
+    database, later, tmp_path
+):
+    later.add_migration(compatible_from=OWN)
+    done = later.run("migrate", **variables_for(database))
+    assert done.stdout.strip() == f"Migrated: {REVISION}", done.stderr
+    assert "restart them now" not in done.stderr
+    assert schema_of(database) == Schema(REVISION, OWN)
+
+    (warning,) = prepare(database, tmp_path)
+    assert REVISION in warning and OWN in warning
+    assert migrations.upgrade(database.owner_url, database.application_url) == []
+    assert schema_of(database) == Schema(REVISION, OWN)
+
+
+def test_on_a_newer_schema_that_does_not_this_release_is_refused_with_the_command(database, later, tmp_path):
+    later.add_migration(compatible_from=REVISION)
+    done = later.run("migrate", **variables_for(database))
+    # Told to whoever migrates, since the nodes that run can't be asked.
+    assert "restart them now" in done.stderr
+    for refuse in (
+        lambda: prepare(database, tmp_path),
+        lambda: migrations.upgrade(database.owner_url, database.application_url),
+    ):
+        with pytest.raises(SchemaMismatchError, match=f"ringfence migrate --to {OWN}"):
+            refuse()
+    back = later.run("migrate", "--to", OWN, **variables_for(database))
+    assert back.returncode == 0, back.stderr
+    assert prepare(database, tmp_path) == []
+
+
+def test_on_an_older_schema_it_migrates_or_names_the_command_where_it_may_not(database, tmp_path):
+    migrations.downgrade(database.owner_url, "0005")
+    with pytest.raises(SchemaMismatchError, match="run `ringfence migrate`"):
+        prepare(database, tmp_path, migrate=False)
+    assert schema_of(database) == Schema("0005", "0001")
+    prepare(database, tmp_path)
+    found = schema_of(database)
+    assert found is not None and found.revision == OWN
+
+
+def test_a_migration_that_does_not_say_who_works_on_it_is_not_run(database, later):
+    later.add_migration(compatible_from=None)
+    done = later.run("migrate", **variables_for(database))
+    assert done.returncode == 1
+    assert "compatible_from" in done.stderr
+    found = schema_of(database)
+    assert found is not None and found.revision == OWN
+
+
+def test_the_commands_say_how_schema_and_release_fit(database, later, empty_database):
+    def checked(release: LaterRelease, one) -> tuple[int, str]:
+        done = release.run("migrate", "--check", **variables_for(one))
+        return done.returncode, done.stdout
+
+    code, said = checked(later, empty_database)
+    assert code == 1 and "no schema yet" in said and "`ringfence migrate`" in said
+    assert checked(later, database)[0] == 0
+    present = LaterRelease(later.folder.with_name("present"))
+    later.add_migration(compatible_from=OWN)
+    code, said = checked(later, database)
+    assert code == 1 and "`ringfence migrate`" in said
+    later.run("migrate", **variables_for(database))
+    code, said = checked(present, database)
+    assert code == 0 and f"from {OWN} on" in said
+    assert f"from {OWN} on" in present.run("migrate", **variables_for(database)).stdout
+
+
+def test_a_remark_that_somebody_wrote_over_allows_nothing(database, tmp_path):
+    with database.connect_as_owner() as connection:
+        connection.execute("comment on table alembic_version is 'mine'")
+        assert found_schema(connection) == Schema(OWN, None)
+        connection.execute("update alembic_version set version_num = '9999'")
+    with pytest.raises(SchemaMismatchError, match="does not say"):
+        prepare(database, tmp_path)
+
+
+def test_a_backup_carries_which_code_works_on_it(database, tmp_path):
+    file = tmp_path / "backup"
+    present = LaterRelease(tmp_path / "present")
+    assert present.run("backup", str(file), **variables_for(database)).returncode == 0
+    before = schema_of(database)
+    with psycopg.connect(database.owner_url, autocommit=True) as connection:
+        connection.execute("drop schema public cascade")
+        connection.execute("create schema public")
+    done = present.run("restore", str(file), **variables_for(database))
+    assert done.returncode == 0, done.stderr
+    assert schema_of(database) == before
