@@ -144,6 +144,22 @@ def scale(
     run(settings_for(config), instances, Screen())
 
 
+@app.command()
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    config: Config = None,
+) -> None:
+    """Look at settings, database, ports, limits, disk and memory here, and say what to mend.
+
+    Changes nothing, and may be asked while the service runs. Exit code 1 with a fault.
+    """
+    from server.cli.doctor.examination import examine, has_fault, show
+
+    findings = examine(config)
+    show(findings, as_json=json)
+    raise typer.Exit(1 if has_fault(findings) else 0)
+
+
 tasks.add_to(app)
 backup_commands.add_to(app)
 

@@ -71,6 +71,15 @@ def test_operators_commands_act_and_a_refusal_is_told_with_exit_code_1(running: 
         assert done.stderr.startswith("ringfence: There is no ")
 
 
+def test_doctor_finds_no_fault_in_a_service_that_runs_and_sees_that_the_ports_are_its_own(
+    running: Service,
+) -> None:
+    done = running.run("doctor")
+    assert done.returncode == 0, done.stdout
+    assert "3 are served by the `ringfence up` that runs" in done.stdout
+    assert "no fault" in done.stdout
+
+
 def test_where_nothing_runs_it_says_so(service: Service) -> None:
     done = service.run("tasks")
     assert done.returncode == 1

@@ -26,6 +26,8 @@ COMMANDS = (
     ["burst"],
     ["restart"],
     ["scale"],
+    ["top"],
+    ["doctor"],
     ["tasks"],
     ["run"],
     ["pause"],
