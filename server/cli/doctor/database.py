@@ -9,10 +9,11 @@ import psycopg
 from psycopg.rows import namedtuple_row
 
 from server.cli.doctor.finding import Finding, fault, ok, warning
-from server.errors import RingfenceError, SchemaMismatchError
+from server.errors import RingfenceError
 from server.postgres.dsn import connection_string
 from server.postgres.embedded import EmbeddedServer
-from server.postgres.schema import check_revision, current_revision, newest_revision
+from server.postgres.schema import found_schema, newest_revision
+from server.postgres.schema_fit import Fit, describe, fits
 from server.postgres.statements import load
 from server.postgres.tables import metadata
 from server.postgres.urls import application_url, has_two_roles, owner_url
@@ -110,17 +111,17 @@ def _check_durability(connection: Connection) -> Iterator[Finding]:
 
 
 def _check_schema(connection: Connection, settings: Settings) -> Finding:
-    found = current_revision(connection)
-    try:
-        if check_revision(found):
-            return ok("schema", f"revision {found}")
-    except SchemaMismatchError as error:
-        return fault("schema", str(error), "install the release that made it")
-    said = f"revision {found or 'none'}, and this version needs {newest_revision()}"
-    mend = "`ringfence migrate`"
-    if settings.database.migrate:
-        return warning("schema", said, f"{mend}; the next `ringfence up` does it, too")
-    return fault("schema", said, f"{mend}: database.migrate is off, so no start does it")
+    found = found_schema(connection)
+    said = describe(found, newest_revision())
+    match fits(found, newest_revision()):
+        case Fit.SAME | Fit.NEWER:
+            return ok("schema", said)
+        case Fit.OLDER if settings.database.migrate:
+            return warning("schema", said, "the next `ringfence up` does it, too")
+        case Fit.OLDER:
+            return fault("schema", said, "`ringfence migrate`: database.migrate is off, so no start does it")
+        case Fit.TOO_NEW:
+            return fault("schema", said, "no node of this version starts on it")
 
 
 def _check_rights(connection: Connection, settings: Settings, server: Any) -> Iterator[Finding]:
