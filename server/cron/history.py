@@ -94,13 +94,17 @@ class TaskState(Struct, frozen=True, rename="camel"):
 
 @dataclass(frozen=True)
 class RunFilter:
-    """Which runs to list; None means any. since and until bound started_at: since <= t < until."""
+    """Which runs to list; None means any. since and until bound started_at: since <= t < until.
+
+    before_at, before_id: start and id of the last run of the page before; both or none.
+    """
 
     task: str | None = None
     node: str | None = None
     status: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    before_at: datetime | None = None
     before_id: int | None = None
 
     def given(self) -> dict[str, Any]:
@@ -124,7 +128,10 @@ async def read_task(database: Database, name: str) -> TaskState:
 
 
 async def read_runs(database: Database, wanted: RunFilter, limit: int) -> tuple[list[Run], bool]:
-    """Runs, the newest first, and whether older ones follow. Raises DatabaseUnavailableError."""
+    """Runs, the newest first by their start, and whether older ones follow.
+
+    Raises DatabaseUnavailableError.
+    """
     given = wanted.given()
     # One more than asked for tells whether another page follows.
     rows = await database.rows(history_queries.runs_query(frozenset(given)), given | {"limit": limit + 1})

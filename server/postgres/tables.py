@@ -170,6 +170,10 @@ runs = Table(
     Index("runs_by_task", "task_name", "id"),
     Index("runs_by_predecessor", "predecessor_id", postgresql_where=text("predecessor_id is not null")),
     Index("runs_by_finish", "finished_at", postgresql_where=text("finished_at is not null")),
+    Index("runs_by_start", "started_at", "id"),
+    Index("runs_by_task_and_start", "task_name", "started_at", "id"),
+    Index("runs_by_node_and_start", "node_name", "started_at", "id"),
+    Index("runs_by_status_and_start", "status", "started_at", "id"),
     comment="Executions of tasks; status running is now, all others are history.",
 )
 

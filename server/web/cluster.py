@@ -18,7 +18,7 @@ from server.cron.history import (
 from server.errors import TaskNotFoundError
 from server.money.amounts import parse_nothing
 from server.web.handlers import JsonHandler
-from server.web.parameters import cursor_after, id_in_path, is_name
+from server.web.parameters import cursor_in_time, id_in_path, is_name
 from server.web.routes import Route
 from server.web.services import Services
 
@@ -95,7 +95,7 @@ class ResumeTaskHandler(JsonHandler):
 
 
 class RunsHandler(JsonHandler):
-    """GET /runs: the history, newest first.
+    """GET /runs: the history, newest first by the start.
 
     Query   task, node, status; since and until (of the start, since <= t < until);
             limit from 1 to 1000 (100), cursor from `next` of the page before.
@@ -105,18 +105,20 @@ class RunsHandler(JsonHandler):
     parameters = ("task", "node", "status", "since", "until", "limit", "cursor")
 
     async def get(self) -> None:
+        before_at, before_id = self.query.place_in_time("cursor", "run")
         wanted = RunFilter(
             task=self.query.name("task"),
             node=self.query.name("node"),
             status=self.query.choice("status", STATUSES),
             since=self.query.moment("since"),
             until=self.query.moment("until"),
-            before_id=self.query.cursor("cursor", "run"),
+            before_at=before_at,
+            before_id=before_id,
         )
         limit = self.query.whole_number("limit", PAGE_RUNS, PAGE_RUNS_MAX)
         self.query.done()
         runs, more = await read_runs(self.services.database, wanted, limit)
-        self.answer(RunsPage(runs, cursor_after("run", runs[-1].id) if more else None))
+        self.answer(RunsPage(runs, cursor_in_time("run", runs[-1].started_at, runs[-1].id) if more else None))
 
 
 class RunHandler(JsonHandler):

@@ -7,7 +7,7 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Collection
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 from uuid import UUID
@@ -18,6 +18,7 @@ from server.money.amounts import INTEGER_MAX, is_request_id
 FIELDS_MAX = 20
 NAME_CHARACTERS_MAX = 64
 _ID_DIGITS_MAX = 16
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DIGITS = re.compile(r"[0-9]{1,16}")
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -116,17 +117,30 @@ class Parameters:
         return None
 
     def cursor(self, name: str, kind: str) -> int | None:
-        """The place that `next` of the page before named; see cursor_after()."""
+        """The id that `next` of the page before named; see cursor_after()."""
+        numbers = self._place(name, kind, 1)
+        return numbers[0] if numbers else None
+
+    def place_in_time(self, name: str, kind: str) -> tuple[datetime, int] | tuple[None, None]:
+        """The moment and the id that `next` of the page before named; see cursor_in_time()."""
+        numbers = self._place(name, kind, 2)
+        if not numbers:
+            return None, None
+        return _EPOCH + numbers[0] * timedelta(microseconds=1), numbers[1]
+
+    def _place(self, name: str, kind: str, count: int) -> list[int]:
+        """The numbers of a cursor; none without one, or if it is faulty."""
         text = self._values.get(name)
         if text is None:
-            return None
-        with suppress(ValueError):  # not base64, not ASCII or no number: as for another text
+            return []
+        with suppress(ValueError):  # not base64, not ASCII or no numbers: as for another text
             padded = text + "=" * (-len(text) % 4)
-            last_id = int(urlsafe_b64decode(padded).decode("ascii").partition(":")[2][:_ID_DIGITS_MAX])
-            if cursor_after(kind, last_id) == text:
-                return last_id
+            words = urlsafe_b64decode(padded).decode("ascii").split(":")[1 : count + 1]
+            numbers = [int(word[:_ID_DIGITS_MAX]) for word in words]
+            if len(numbers) == count and cursor_after(kind, *numbers) == text:
+                return numbers
         self._faults.append((name, "must be what `next` of the page before says, unchanged"))
-        return None
+        return []
 
     def _list(self, name: str) -> frozenset[str]:
         text = self._values.get(name)
@@ -144,9 +158,18 @@ class Parameters:
             ) from None
 
 
-def cursor_after(kind: str, last_id: int) -> str:
+def cursor_after(kind: str, *place: int) -> str:
     """An opaque text for "what follows after this id"; clients must not take it apart."""
-    return urlsafe_b64encode(f"{kind}:{last_id}".encode()).decode().rstrip("=")
+    words = ":".join([kind, *map(str, place)])
+    return urlsafe_b64encode(words.encode()).decode().rstrip("=")
+
+
+def cursor_in_time(kind: str, moment: str, last_id: int) -> str:
+    """The same for lists in the order of time; moment: RFC 3339, as it was sent.
+
+    The time stands in it, since by the time of the next page the row may be pruned.
+    """
+    return cursor_after(kind, (datetime.fromisoformat(moment) - _EPOCH) // timedelta(microseconds=1), last_id)
 
 
 def is_name(text: str) -> bool:

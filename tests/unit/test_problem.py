@@ -3,6 +3,7 @@
 import inspect
 import json
 import re
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,7 +14,7 @@ from server import errors
 from server.postgres.connections import UnansweredError
 from server.web import admission, problem
 from server.web.health import NotReadyError
-from server.web.parameters import InvalidParametersError, Parameters, cursor_after, id_in_path
+from server.web.parameters import InvalidParametersError, Parameters, cursor_after, cursor_in_time, id_in_path
 
 SAMPLES = [
     errors.InvalidJsonError("The body is empty."),
@@ -224,6 +225,16 @@ def test_a_cursor_is_good_for_its_own_kind_alone_and_unchanged():
         ("%C3%A9", "run"),
     ):
         faults_of(f"cursor={wrong}", ("cursor",), lambda found, kind=kind: found.cursor("cursor", kind))
+
+
+def test_a_cursor_of_a_list_in_time_brings_back_its_moment_to_the_microsecond():
+    cursor = cursor_in_time("run", "2026-01-31T08:00:00.000001Z", 123)
+    place = Parameters(f"cursor={cursor}", ("cursor",)).place_in_time("cursor", "run")
+    assert place == (datetime(2026, 1, 31, 8, 0, 0, 1, UTC), 123)
+    assert Parameters("", ("cursor",)).place_in_time("cursor", "run") == (None, None)
+    for wrong in (cursor_after("run", 123), cursor_after("run", 1, 2, 3), cursor_after("entry", 1, 2), "x"):
+        faults_of(f"cursor={wrong}", ("cursor",), lambda found: found.place_in_time("cursor", "run"))
+    faults_of(f"cursor={cursor}", ("cursor",), lambda found: found.cursor("cursor", "run"))
 
 
 def test_a_query_that_is_not_utf8_or_endless_is_refused_as_a_whole():
