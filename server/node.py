@@ -169,7 +169,7 @@ class Node:
             try:
                 await self._scheduler.define_tasks()
             except DatabaseUnavailableError as error:
-                log.warning("the tasks wait for the database", error=str(error))
+                log.debug("the tasks wait for the database", error=str(error))
             else:
                 return
 

@@ -7,10 +7,11 @@ import psycopg
 import structlog
 
 from server.errors import DatabaseUnavailableError, SchemaMismatchError
-from server.postgres.dsn import connection_string
 from server.postgres.embedded import EmbeddedServer
+from server.postgres.profile import Profile
 from server.postgres.schema import found_schema, newest_revision
 from server.postgres.schema_fit import Fit, Schema, describe, fits
+from server.postgres.sessions import TimedConnection
 from server.postgres.urls import application_url, has_two_roles, owner_url
 from server.settings import Settings
 
@@ -48,7 +49,7 @@ def schema_status(settings: Settings) -> tuple[str, bool]:
 
 
 def _found(settings: Settings) -> Schema | None:
-    with psycopg.connect(connection_string(application_url(settings), "ringfence migrate")) as connection:
+    with TimedConnection.open(Profile(application_url(settings), "ringfence migrate")) as connection:
         return found_schema(connection)
 
 

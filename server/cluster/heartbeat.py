@@ -15,22 +15,21 @@ Failures
     nor the guardian      the same thread kills it, and with it its jobs
 """
 
-import random
 import threading
 from dataclasses import dataclass
 from typing import Protocol
 
 import psycopg
 import structlog
-from psycopg.conninfo import make_conninfo
-from psycopg.rows import namedtuple_row
 
 from server.cluster.lease import Lease, boot_time
 from server.cluster.lifelock import LockIdentity, is_proven_dead
 from server.cluster.softstop import SoftStop
 from server.cluster.watch import Reading, Watch
-from server.postgres.connections import TimedConnection
-from server.postgres.dsn import connection_string
+from server.postgres.back_off import BackOff
+from server.postgres.faults import reason_of
+from server.postgres.profile import Profile
+from server.postgres.sessions import TimedConnection
 from server.postgres.statements import load
 
 ATTEMPT_SECONDS_MAX = 2.0
@@ -96,16 +95,16 @@ class Heartbeat(threading.Thread):
         self, url: str, name: str, incarnation: int, pace: Pace, holder: Holder, lease: Lease
     ) -> None:
         super().__init__(name=f"heartbeat-{name}", daemon=True)
-        self._conninfo = connection_string(
+        self._profile = Profile(
             url,
             f"ringfence {name} heartbeat",
-            statement_timeout="2s",
-            # Twice as fast, and safe: a lost renewal only shortens a lease, and a
-            # restart begins every watch anew.
-            synchronous_commit="off",
+            part="heartbeat",
+            # For the whole attempt, whatever the URL says about connecting.
+            open_seconds_max=ATTEMPT_SECONDS_MAX,
+            # Without synchronous_commit twice as fast, and safe: a lost renewal only
+            # shortens a lease, and a restart begins every watch anew.
+            settings={"statement_timeout": "2s", "synchronous_commit": "off"},
         )
-        # Two seconds for the whole attempt, whatever the URL says about connecting.
-        self._conninfo = make_conninfo(self._conninfo, connect_timeout=int(ATTEMPT_SECONDS_MAX))
         self._member = {"name": name, "incarnation": incarnation}
         self._pace = pace
         self._holder = holder
@@ -136,25 +135,19 @@ class Heartbeat(threading.Thread):
 
     def _beat_on(self) -> None:
         """Beats until it is stopped or refused."""
-        back_off = 0.05
-        silent_since: float | None = None
+        back_off = BackOff(BACK_OFF_SECONDS_MAX)
         while not self._stopped.is_set():
             began = boot_time()
             try:
                 alive = self._beat()
             except psycopg.Error as error:
                 self._disconnect()
-                if silent_since is None:
-                    silent_since = began
-                    log.warning("heartbeat failed; trying again", error=_first_line(error))
-                pause = back_off * random.uniform(0.5, 1.0)  # noqa: S311 jitter, no secret
-                back_off = min(2 * back_off, BACK_OFF_SECONDS_MAX)
+                pause = back_off.pause()
+                log.debug("a heartbeat failed", error=reason_of(error), pause_seconds=round(pause, 3))
             else:
-                if silent_since is not None:
-                    log.info("heartbeat is back", silent_seconds=round(boot_time() - silent_since, 1))
                 if not alive:
                     break
-                silent_since, back_off = None, 0.05
+                back_off = BackOff(BACK_OFF_SECONDS_MAX)
                 pause = max(0.0, self._pace.heartbeat_seconds - (boot_time() - began))
             self._stopped.wait(pause)
 
@@ -203,8 +196,7 @@ class Heartbeat(threading.Thread):
 
     def _connect(self) -> TimedConnection:
         if self._connection is None:
-            connection = TimedConnection.connect(self._conninfo, autocommit=True, row_factory=namedtuple_row)
-            self._connection = connection
+            self._connection = TimedConnection.open(self._profile)
             self._connections_made += 1
         return self._connection
 
@@ -213,7 +205,3 @@ class Heartbeat(threading.Thread):
             self._connection.close()
             self._connection = None
         self._watch.reset()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

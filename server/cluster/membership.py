@@ -14,7 +14,6 @@ from typing import Any
 
 import psycopg
 import structlog
-from psycopg.rows import namedtuple_row
 
 from server import __version__
 from server.cluster.heartbeat import ATTEMPT_SECONDS_MAX, STATEMENTS, Beat, Pace, Peer
@@ -23,8 +22,11 @@ from server.cluster.lifelock import LifeLock, LockIdentity, boot_id, clear_stale
 from server.cluster.tenure import Tenure, TenureEvents
 from server.cluster.watch import Reading, Watch
 from server.errors import DatabaseUnavailableError, NameInUseError
-from server.postgres.connections import Database, TimedAsyncConnection
-from server.postgres.dsn import connection_string
+from server.postgres.back_off import BackOff
+from server.postgres.connections import Database
+from server.postgres.faults import reason_of
+from server.postgres.profile import Profile
+from server.postgres.sessions import TimedAsyncConnection
 from server.settings import Settings
 
 GATHER_SECONDS = 0.05  # a crowd of changes at one moment costs one reading
@@ -108,19 +110,15 @@ class Membership:
         return tenure
 
     async def _register(self, registration: dict[str, Any]) -> tuple[int, Lease]:
-        told = False
+        profile = Profile(self._url, f"ringfence {self.name} join", part="join")
+        back_off = BackOff(RETRY_SECONDS)
         while True:
             try:
-                conninfo = connection_string(self._url, f"ringfence {self.name} join")
-                async with await TimedAsyncConnection.connect(
-                    conninfo, autocommit=True, row_factory=namedtuple_row
-                ) as connection:
+                async with await TimedAsyncConnection.open(profile) as connection:
                     return await self._register_over(connection, registration)
             except psycopg.OperationalError as error:
-                if not told:
-                    told = True
-                    log.warning("waiting for the database before joining", error=str(error).strip())
-                await asyncio.sleep(RETRY_SECONDS)
+                log.debug("waiting for the database before joining", error=reason_of(error))
+                await asyncio.sleep(back_off.pause())
 
     async def _register_over(
         self, connection: TimedAsyncConnection, registration: dict[str, Any]
@@ -198,7 +196,7 @@ class Membership:
                 await self.refresh()
             except DatabaseUnavailableError as error:
                 # The next heartbeat that gets through sees the old version and asks again.
-                log.warning("members could not be read", error=str(error))
+                log.debug("members could not be read", error=str(error))
 
     async def refresh(self) -> None:
         """Reads the members; calls `changed` if they did."""

@@ -13,8 +13,9 @@ from sqlalchemy import func, literal_column, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from server.cluster.ring import assign
-from server.postgres.connections import Database, Row
+from server.postgres.connections import Database
 from server.postgres.queries import rfc_3339, seconds, text_of
+from server.postgres.sessions import Row
 from server.postgres.tables import nodes, runs, tasks
 
 

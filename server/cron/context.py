@@ -23,7 +23,10 @@ from server.cron.outcome import progress_report
 if TYPE_CHECKING:
     import psycopg
 
+    from server.postgres.profile import Profile
+
 PROGRESS_SECONDS_MIN = 0.5
+CALL_SECONDS_MAX = 60.0
 PACKET_BYTES_MAX = 200_000
 
 
@@ -142,11 +145,17 @@ class Context:
         if self._link.cancelled.wait(max(0.0, seconds)):
             raise JobCancelled
 
-    def connect(self) -> psycopg.Connection[Any]:
-        """A connection with the application's rights, to be used as a context manager."""
-        import psycopg  # noqa: PLC0415 a job without a database starts in half the time
+    def connect(self, *, call_seconds_max: float = CALL_SECONDS_MAX) -> psycopg.Connection[Any]:
+        """A connection with the application's rights, to be used as a context manager.
 
-        return psycopg.connect(self._conninfo())
+        A statement that takes longer than `call_seconds_max` closes it, and raises
+        psycopg.OperationalError.
+        """
+        from psycopg.rows import tuple_row  # noqa: PLC0415 a job without a database starts in half the time
+
+        from server.postgres.sessions import TimedConnection  # noqa: PLC0415
+
+        return TimedConnection.open(self._profile(call_seconds_max), autocommit=False, row_factory=tuple_row)
 
     def guard(self, connection: psycopg.Connection[Any]) -> None:
         """Lets the transaction that is open on `connection` commit only while this run is its own.
@@ -163,10 +172,11 @@ class Context:
             raise _run_lost(error) from error
         _check_transaction(connection)
 
-    def _conninfo(self) -> str:
-        from server.postgres.dsn import connection_string  # noqa: PLC0415
+    def _profile(self, call_seconds_max: float) -> Profile:
+        from server.postgres.profile import Profile  # noqa: PLC0415
 
-        return connection_string(self._database_url, f"ringfence run {self.run_id} {self.task}")
+        name = f"ringfence run {self.run_id} {self.task}"
+        return Profile(self._database_url, name, call_seconds_max=call_seconds_max)
 
 
 class AsyncContext(Context):
@@ -176,11 +186,17 @@ class AsyncContext(Context):
         """Sleeps; a cancel ends it at once."""
         await asyncio.sleep(max(0.0, seconds))
 
-    async def connect(self) -> psycopg.AsyncConnection[Any]:  # type: ignore[override]
-        """A connection with the application's rights, to be used as a context manager."""
-        import psycopg  # noqa: PLC0415
+    async def connect(  # type: ignore[override]
+        self, *, call_seconds_max: float = CALL_SECONDS_MAX
+    ) -> psycopg.AsyncConnection[Any]:
+        """As Context.connect()."""
+        from psycopg.rows import tuple_row  # noqa: PLC0415
 
-        return await psycopg.AsyncConnection.connect(self._conninfo())
+        from server.postgres.sessions import TimedAsyncConnection  # noqa: PLC0415
+
+        return await TimedAsyncConnection.open(
+            self._profile(call_seconds_max), autocommit=False, row_factory=tuple_row
+        )
 
     async def guard(self, connection: psycopg.AsyncConnection[Any]) -> None:  # type: ignore[override]
         """As Context.guard()."""

@@ -14,7 +14,8 @@ from msgspec import Raw, Struct
 from server.cluster.roster import read_owners
 from server.cron import history_queries
 from server.errors import RunNotFoundError, TaskNotFoundError
-from server.postgres.connections import Database, Row
+from server.postgres.connections import Database
+from server.postgres.sessions import Row
 
 STATUSES = ("running", "succeeded", "failed", "cancelled", "timed_out", "interrupted", "lost")
 

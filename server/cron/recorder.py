@@ -78,15 +78,12 @@ class Recorder:
             "error": outcome.error,
             "retry_after_seconds": retry_after_seconds,
         }
-        told = False
         while not tenure.is_over:
             try:
                 row = await self._database.row(STATEMENTS["finish_run"], params)
                 return cast(str, row.answer)
             except DatabaseUnavailableError as error:
-                if not told:
-                    told = True
-                    log.warning("an ending waits for the database", run=run_id, error=str(error))
+                log.debug("an ending waits for the database", run=run_id, error=str(error))
             except psycopg.Error as error:
                 # The job's own text or result does not fit into the table. The ending must.
                 log.error("an ending could not be recorded as it is", run=run_id, error=str(error))

@@ -125,7 +125,7 @@ class Runner:
         except psycopg.errors.UniqueViolation:
             run_id, reason = None, "already_running"
         except DatabaseUnavailableError as error:
-            log.warning("a start has no answer", task=seen.name, error=str(error))
+            log.info("a start has no answer", task=seen.name, error=str(error))
             run_id, reason = None, "no_answer"
         finally:
             self._starting -= 1

@@ -96,7 +96,7 @@ class Scheduler:
                 pause = await self._decide()
             except DatabaseUnavailableError as error:
                 # Doubt closes: without an answer nothing starts.
-                log.warning("the tasks could not be read", error=str(error))
+                log.debug("the tasks could not be read", error=str(error))
                 pause = RETRY_SECONDS
             except psycopg.Error:
                 log.exception("the tasks could not be decided on")

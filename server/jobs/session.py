@@ -18,6 +18,7 @@ import psycopg
 from psycopg.rows import namedtuple_row
 
 from server.errors import DatabaseUnavailableError
+from server.postgres.back_off import BackOff
 from server.postgres.faults import is_transient
 from server.postgres.statements import load
 
@@ -28,7 +29,6 @@ Result = TypeVar("Result")
 Connection = psycopg.AsyncConnection[Any]
 
 PATIENCE_SECONDS = 60.0
-RETRY_SECONDS_MIN = 0.1
 RETRY_SECONDS_MAX = 2.0
 
 
@@ -68,17 +68,17 @@ class Session:
         Raises its error when waiting would not mend it, or after PATIENCE_SECONDS.
         """
         deadline = monotonic() + PATIENCE_SECONDS
-        pause_seconds = RETRY_SECONDS_MIN
+        back_off = BackOff(RETRY_SECONDS_MAX)
         while True:
             try:
                 return await work(await self._opened())
             except (psycopg.Error, DatabaseUnavailableError) as error:
                 may_pass = not isinstance(error, psycopg.Error) or is_transient(error)
+                pause_seconds = back_off.pause()
                 if not may_pass or monotonic() + pause_seconds >= deadline:
                     raise
             await self._close()
             await self._context.sleep(pause_seconds)
-            pause_seconds = min(2 * pause_seconds, RETRY_SECONDS_MAX)
 
     async def _opened(self) -> Connection:
         if self._connection is None:

@@ -35,8 +35,9 @@ from server.money.outcomes import Operation
 from server.money.postings import NO_WISH, Listing, Posted, Posting, Wish
 from server.money.records import Account, Entry, EntryPage, Opened, PastBalance
 from server.money.request_ids import RequestIds, derived_id, fingerprint
-from server.postgres.connections import Database, Row, UnansweredError
+from server.postgres.connections import Database, UnansweredError
 from server.postgres.faults import ONE_ENTRY_PER_REQUEST, constraint_of
+from server.postgres.sessions import Row
 from server.postgres.statements import load
 
 ANSWER_SECONDS = 0.2

@@ -51,8 +51,10 @@ from server.postgres.faults import (
     constraint_of,
     is_about_the_data,
     is_conflict,
+    is_outage,
     is_stale_session,
     is_transient,
+    reason_of,
 )
 
 CONFLICTS_MAX = 5
@@ -196,13 +198,11 @@ class Batcher:
                 request.expire(is_reachable=self.waiting.is_reachable)
 
     async def _before_repeating(self, batch: Sequence[Request], error: psycopg.Error) -> None:
-        fault = classify(error)
-        if fault is Fault.CONNECTION_LOST:
+        if classify(error) is Fault.CONNECTION_LOST:
             _doubt(batch)
-        if self.waiting.is_reachable and fault in {Fault.CONNECTION_LOST, Fault.UNREACHABLE}:
-            # Once for each outage, and not for each try.
+        if is_outage(error):
             self.waiting.is_reachable = False
-            log.warning("movements are sent again", movements=len(batch), error=_first_line(error))
+        log.debug("movements are sent again", movements=len(batch), error=reason_of(error))
         self._expire(monotonic())
         if not is_conflict(error):
             await self._sender.reset()
@@ -269,7 +269,3 @@ def _may_be_repeated(error: psycopg.Error, conflicts: int) -> bool:
 def _doubt(batch: Sequence[Request]) -> None:
     for request in batch:
         request.in_doubt = True
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -10,12 +10,11 @@ from time import perf_counter
 
 from msgspec import Struct
 from psycopg import Error
-from psycopg.rows import namedtuple_row
 
 from server.errors import DatabaseUnavailableError
-from server.postgres.connections import TimedAsyncConnection
-from server.postgres.dsn import connection_string
 from server.postgres.faults import is_transient
+from server.postgres.profile import Profile
+from server.postgres.sessions import TimedAsyncConnection
 from server.postgres.statements import load
 
 CHECK_SECONDS_MAX = 300.0
@@ -50,12 +49,14 @@ class LedgerReport(Struct, frozen=True, rename="camel"):
 async def check_ledger(url: str) -> LedgerReport:
     """Compares all accounts. Raises DatabaseUnavailableError."""
     began = perf_counter()
-    conninfo = connection_string(url, "ringfence ledger check", statement_timeout=f"{CHECK_SECONDS_MAX:g}s")
+    profile = Profile(
+        url,
+        "ringfence ledger check",
+        call_seconds_max=CHECK_SECONDS_MAX,
+        settings={"statement_timeout": f"{CHECK_SECONDS_MAX:g}s"},
+    )
     try:
-        async with await TimedAsyncConnection.connect(
-            conninfo, autocommit=True, row_factory=namedtuple_row
-        ) as connection:
-            connection.call_seconds_max = CHECK_SECONDS_MAX
+        async with await TimedAsyncConnection.open(profile) as connection:
             statement = load("server.money", "ledger.sql")["check"]
             cursor = await connection.execute(statement, {"differences_max": DIFFERENCES_MAX})
             (row,) = await cursor.fetchall()

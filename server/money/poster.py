@@ -11,17 +11,16 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from server.money.postings import Listing, Posted, Posting
-from server.postgres.connections import TimedAsyncConnection
-from server.postgres.dsn import connection_string
 from server.postgres.faults import (
     BALANCE_NOT_NEGATIVE,
     BALANCE_WITHIN_JSON_INTEGERS,
-    ConnectFailedError,
     Fault,
     balance_of,
     classify,
     constraint_of,
 )
+from server.postgres.profile import Profile
+from server.postgres.sessions import TimedAsyncConnection
 from server.postgres.statements import load
 
 LOCK_SECONDS_MAX = 1.0
@@ -43,27 +42,30 @@ class Poster:
         # 0 would mean for ever.
         self._lock_ms_max = max(1, round(1000 * min(LOCK_SECONDS_MAX, deadline_seconds / 4)))
         self._lock_ms = self._lock_ms_max
-        self._conninfo = connection_string(
+        self._profile = Profile(
             url,
             name,
-            statement_timeout=f"{round(1000 * deadline_seconds)}ms",
-            lock_timeout=f"{self._lock_ms_max}ms",
+            part="money",
+            settings={
+                "statement_timeout": f"{round(1000 * deadline_seconds)}ms",
+                "lock_timeout": f"{self._lock_ms_max}ms",
+            },
         )
         self._connection: TimedAsyncConnection | None = None
 
     @property
     def is_connected(self) -> bool:
-        """Whether there is a connection, as far as is known; calls need one."""
-        return self._connection is not None and not self._connection.closed
+        """Whether there is a connection, as far as is known; calls need one.
+
+        One that broke while nothing was sent is none: what goes over another one instead
+        is not in doubt.
+        """
+        return self._connection is not None and not self._connection.has_been_told
 
     async def connect(self) -> None:
-        """Makes the connection; gives up after CONNECT_SECONDS_MAX. Raises ConnectFailedError."""
-        try:
-            self._connection = await TimedAsyncConnection.connect(
-                self._conninfo, autocommit=True, row_factory=tuple_row
-            )
-        except psycopg.Error as error:
-            raise ConnectFailedError(str(error)) from error
+        """Makes the connection. Raises ConnectFailedError."""
+        await self.reset()
+        self._connection = await TimedAsyncConnection.open(self._profile, row_factory=tuple_row)
         self._lock_ms = self._lock_ms_max
 
     async def post_one(self, posting: Posting, *, seconds: float) -> Posted:

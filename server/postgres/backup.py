@@ -16,9 +16,10 @@ from typing import IO
 import psycopg
 
 from server.errors import DatabaseUnavailableError, TransferError
-from server.postgres.dsn import connection_string
+from server.postgres.profile import Profile
 from server.postgres.programs import client_program, connection_of
 from server.postgres.schema import found_schema
+from server.postgres.sessions import TimedConnection
 
 LOCK_WAIT = "60s"
 POLL_SECONDS = 0.2
@@ -64,7 +65,7 @@ def back_up(url: str, file: Path, progress: Callable[[int], None]) -> Backup:
 def look_at(url: str) -> Source:
     """Asks a database what it is. Raises DatabaseUnavailableError; TransferError if it is empty."""
     try:
-        with psycopg.connect(connection_string(url, "ringfence backup")) as connection:
+        with TimedConnection.open(Profile(url, "ringfence backup")) as connection:
             schema = found_schema(connection)
             major = connection.info.server_version // 10_000
             tls = bool(connection.pgconn.ssl_in_use)

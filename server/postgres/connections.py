@@ -1,72 +1,53 @@
-"""Connections that know a deadline, and the pool of those that requests share.
+"""The pool of connections that requests and the scheduler share; every call ends by its deadline.
 
-A server that goes silent on an established connection swallows a cancel request
-too, so a call that is out of time closes its socket instead of cancelling; the
-server notices through client_connection_check_interval and stops the work.
+Failures
+    a connection broke while    found before anything is sent over it; another one is taken
+    nobody used it
+    the connection breaks       the statement is sent again where that is safe, until the deadline
+    no connection can be made   tried on and on, also while nobody asks, RECONNECT_SECONDS_MAX
+                                apart at most; calls wait for it until their deadlines
+    the server takes no writes  another connection, which may end at another server
 """
 
 import asyncio
-import random
 from collections.abc import Mapping
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
 import structlog
-from psycopg.abc import PQGen
-from psycopg.errors import _WaitTimeout
-from psycopg.rows import namedtuple_row
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from server.errors import DatabaseUnavailableError
-from server.postgres.dsn import connection_string
-from server.postgres.faults import Fault, classify, is_stale_session, is_transient
+from server.postgres.back_off import BackOff
+from server.postgres.faults import Fault, classify, ends_session, is_stale_session, is_transient, reason_of
+from server.postgres.profile import CALL_SECONDS_MAX, Profile
+from server.postgres.pulse import Pulse
+from server.postgres.sessions import Row, TimedAsyncConnection
 
-Result = TypeVar("Result")
-Row = Any
-"""A named tuple whose names are those of the statement's columns, which no type checker knows."""
-log = structlog.get_logger(__name__)
-
-CALL_SECONDS_MAX = 10.0
 RETRY_SECONDS_MAX = 0.5
+RETRY_SECONDS_MIN = 0.02
+RECONNECT_SECONDS_MAX = 1.0
 WAITING_MAX = 20_000
 
-
-class TimedConnection(psycopg.Connection[Row]):
-    """A blocking connection, for threads, whose calls end within `call_seconds_max`."""
-
-    call_seconds_max: float = CALL_SECONDS_MAX
-
-    def wait(self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None) -> Result:
-        try:
-            return super().wait(gen, interval, self.call_seconds_max if timeout is None else timeout)
-        except _WaitTimeout:
-            self.pgconn.finish()
-            raise psycopg.OperationalError(
-                f"the database did not answer within {self.call_seconds_max:g} s"
-            ) from None
-
-
-class TimedAsyncConnection(psycopg.AsyncConnection[Row]):
-    """A connection of the event loop whose calls end within `call_seconds_max`."""
-
-    call_seconds_max: float = CALL_SECONDS_MAX
-
-    async def wait(self, gen: PQGen[Result], interval: float = 0.1, timeout: float | None = None) -> Result:
-        # A caller's own timeout (notifies() waits with one) is its way to be woken, no fault.
-        if timeout is not None:
-            return await super().wait(gen, interval, timeout)
-        try:
-            return await super().wait(gen, interval, self.call_seconds_max)
-        except _WaitTimeout:
-            self.pgconn.finish()
-            raise psycopg.OperationalError(
-                f"the database did not answer within {self.call_seconds_max:g} s"
-            ) from None
+log = structlog.get_logger(__name__)
 
 
 class UnansweredError(DatabaseUnavailableError):
     """A statement was sent at least once and its answer did not come: it may have taken effect."""
+
+
+class _Broken(psycopg.OperationalError):
+    """A connection that had broken while it lay in the pool; nothing was sent over it."""
+
+
+class _PooledConnection(TimedAsyncConnection):
+    """Opened by its profile, as every connection is."""
+
+    @classmethod
+    async def connect(cls, conninfo: str = "", *, profile: Profile, **_: Any) -> "_PooledConnection":  # type: ignore[override]
+        """What the pool calls."""
+        return await cls.open(profile)
 
 
 class Database:
@@ -78,15 +59,27 @@ class Database:
 
     def __init__(self, url: str, *, connections: int, name: str) -> None:
         self.url = url
-        self._pool: AsyncConnectionPool[TimedAsyncConnection] = AsyncConnectionPool(
-            connection_string(url, name, statement_timeout="10s", lock_timeout="5s"),
-            connection_class=TimedAsyncConnection,
-            kwargs={"autocommit": True, "row_factory": namedtuple_row},
+        profile = Profile(
+            url, name, part="reads", settings={"statement_timeout": "10s", "lock_timeout": "5s"}
+        )
+        self.pulse: Pulse = profile.pulse
+        self._back_off = BackOff(RECONNECT_SECONDS_MAX)
+        self._opened_at = float("-inf")
+        self._failed_at = float("-inf")
+        self._connections = connections
+        self._reconnecting: asyncio.Task[None] | None = None
+        self._pool: AsyncConnectionPool[_PooledConnection] = AsyncConnectionPool(
+            connection_class=_PooledConnection,
+            kwargs={"profile": profile},
             min_size=connections,
             max_size=connections,
             max_waiting=WAITING_MAX,
             max_lifetime=3600,
-            reconnect_timeout=5,
+            configure=self._opened,
+            # It gives up after the second try, and then the pauses are ours: its own double
+            # without an end, and while nobody asks it would try no more.
+            reconnect_timeout=0.1,
+            reconnect_failed=self._reconnect,
             open=False,
             name=name,
         )
@@ -97,6 +90,9 @@ class Database:
 
     async def close(self) -> None:
         """Closes every connection; calls after this raise DatabaseUnavailableError."""
+        if self._reconnecting is not None:
+            self._reconnecting.cancel()
+            await asyncio.wait({self._reconnecting})
         await self._pool.close(timeout=2)
 
     async def rows(
@@ -116,28 +112,29 @@ class Database:
         taken effect; psycopg.Error for what the statement itself got wrong.
         """
         deadline = monotonic() + deadline_seconds
-        pause = 0.02
+        back_off = BackOff(RETRY_SECONDS_MAX, first_seconds=RETRY_SECONDS_MIN)
         unanswered = False
+        stale_sessions = 0
         while True:
             try:
                 return await self._rows_once(statement, params, deadline)
             except psycopg.Error as error:
-                fault = classify(error)
-                if is_stale_session(error) and monotonic() < deadline:
-                    continue  # nothing was done, and each connection can be stale once
-                if not is_transient(error):
+                stale_sessions += is_stale_session(error)
+                # Each connection can be stale once; a statement that none of them takes is a defect.
+                is_stale = is_stale_session(error) and stale_sessions <= self._connections + 1
+                if not is_transient(error) and not is_stale:
                     raise
-                sent = not isinstance(error, PoolTimeout | TooManyRequests | PoolClosed)
+                lost = classify(error) is Fault.CONNECTION_LOST and not _was_not_sent(error)
                 # One lost answer is enough, whatever the repetitions say.
-                unanswered = unanswered or (sent and fault is Fault.CONNECTION_LOST)
-                may_repeat = repeatable or not sent or fault is not Fault.CONNECTION_LOST
-                if isinstance(error, PoolClosed) or not may_repeat or monotonic() + pause >= deadline:
+                unanswered = unanswered or lost
+                pause = back_off.pause()
+                may_repeat = (repeatable or not lost) and not isinstance(error, PoolClosed)
+                if not may_repeat or monotonic() + pause >= deadline:
                     kind = UnansweredError if unanswered else DatabaseUnavailableError
                     raise kind(
-                        f"The database gave no answer within {deadline_seconds:g} s: {_first_line(error)}"
+                        f"The database gave no answer within {deadline_seconds:g} s: {reason_of(error)}"
                     ) from error
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 jitter, no secret
-            pause = min(2 * pause, RETRY_SECONDS_MAX)
+            await asyncio.sleep(pause)
 
     async def row(self, statement: str, params: Mapping[str, Any] | None = None, **how: Any) -> Row:
         """The one row that the statement returns; see rows()."""
@@ -147,20 +144,39 @@ class Database:
         self, statement: str, params: Mapping[str, Any] | None, deadline: float
     ) -> list[Row]:
         async with self._pool.connection(timeout=max(0.001, deadline - monotonic())) as connection:
+            if connection.has_been_told:
+                await connection.close()  # the pool then makes another one
+                raise _Broken("the connection broke while nobody used it")
             # What the wait for a connection took is gone from the call's time.
             connection.call_seconds_max = max(0.001, deadline - monotonic())
             try:
                 cursor = await connection.execute(statement, params)
+                return await cursor.fetchall() if cursor.description else []
             except psycopg.Error as error:
-                if is_stale_session(error):
-                    await connection.close()  # the pool makes another one
+                if ends_session(error):
+                    await connection.close()
                 raise
-            return await cursor.fetchall() if cursor.description else []
 
     def statistics(self) -> Mapping[str, int]:
         """The pool's own figures: size, waiting requests, errors."""
         return self._pool.get_stats()
 
+    async def _opened(self, _: _PooledConnection) -> None:
+        self._opened_at = monotonic()
 
-def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+    def _reconnect(self, _: Any) -> None:
+        """Called by the pool when it gives up a connection that it could not make."""
+        if self._opened_at > self._failed_at:
+            self._back_off = BackOff(RECONNECT_SECONDS_MAX)  # another outage
+        self._failed_at = monotonic()
+        if self._reconnecting is None or self._reconnecting.done():
+            self._reconnecting = asyncio.create_task(self._fill())
+
+    async def _fill(self) -> None:
+        while self.statistics()["pool_size"] < self._connections:
+            await asyncio.sleep(self._back_off.pause())
+            await self._pool.check()  # makes it grow
+
+
+def _was_not_sent(error: psycopg.Error) -> bool:
+    return isinstance(error, PoolTimeout | TooManyRequests | PoolClosed | _Broken)

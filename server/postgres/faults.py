@@ -1,6 +1,21 @@
 """What an error of PostgreSQL means: one table of codes, one of constraint names.
 
 Nobody else in the product looks at a SQLSTATE, and nobody at an error's text.
+
+    fault             waiting mends it   an outage   the session is of use
+    UNREACHABLE       yes                yes         there is none
+    CONNECTION_LOST   yes                yes         no
+    STARTING          yes                yes         no
+    NO_WRITES         yes                yes         no: another server may be the primary now
+    NO_ROOM           yes                yes         yes
+    NOT_NOW           yes                no          yes
+    ROW_LOCKED        yes                no          yes
+    STALE_SESSION     in a new session   no          no
+    the others        no                 no          yes
+
+A refusal to connect has no SQLSTATE, since libpq passes on its text alone: so "too many
+connections", "the system is starting up" and a wrong password are UNREACHABLE alike, and
+whoever waits says the text.
 """
 
 import json
@@ -20,8 +35,12 @@ class Fault(Enum):
 
     UNREACHABLE = "unreachable"  # no connection was made, so nothing was sent
     CONNECTION_LOST = "connection lost"  # the statement may or may not have taken effect
+    STARTING = "starting"  # the server starts, stops or recovers; nothing was done
+    NO_WRITES = "no writes"  # a standby, or a primary that was one; nothing was done
+    NO_ROOM = "no room"  # out of connections, memory or disk, until somebody makes room
     ROW_LOCKED = "row locked"  # somebody else holds it; nothing was done
-    NOT_NOW = "not now"  # the server refused before it did anything; ask again
+    NOT_NOW = "not now"  # the server gave it up before it did anything; ask again
+    STALE_SESSION = "stale session"  # its prepared statements are out of date; nothing was done
     NO_SUCH_USER = "no such user"
     REQUEST_ID_REUSED = "request id reused"
     RUN_LOST = "run lost"
@@ -40,12 +59,18 @@ _BY_CODE = {
     "57P05": Fault.CONNECTION_LOST,  # idle_session_timeout
     "25P03": Fault.CONNECTION_LOST,  # idle_in_transaction_session_timeout
     "25P04": Fault.CONNECTION_LOST,  # transaction_timeout
-    "57P03": Fault.NOT_NOW,  # cannot_connect_now
+    "57P03": Fault.STARTING,  # cannot_connect_now
     "57014": Fault.NOT_NOW,  # query_canceled, by statement_timeout
-    "25006": Fault.NOT_NOW,  # read_only_sql_transaction, after a failover
+    "25006": Fault.NO_WRITES,  # read_only_sql_transaction, after a failover
     "40001": Fault.NOT_NOW,  # serialization_failure
     "40P01": Fault.NOT_NOW,  # deadlock_detected
     "55P03": Fault.ROW_LOCKED,  # lock_not_available
+    "0A000": Fault.STALE_SESSION,  # feature_not_supported: "cached plan must not change result type"
+    "26000": Fault.STALE_SESSION,  # invalid_sql_statement_name: somebody discarded it
+}
+_BY_CLASS = {
+    "08": Fault.CONNECTION_LOST,  # connection exception
+    "53": Fault.NO_ROOM,  # insufficient resources; 53300 is too_many_connections
 }
 
 
@@ -61,20 +86,30 @@ def classify(error: psycopg.Error) -> Fault:
     if code is None:
         # Without a code the server did not speak: libpq lost or never got the connection.
         return Fault.CONNECTION_LOST if isinstance(error, psycopg.OperationalError) else Fault.DEFECT
-    if code.startswith("08"):
-        return Fault.CONNECTION_LOST
-    if code.startswith("53"):
-        return Fault.NOT_NOW  # out of connections, memory, disk: until somebody makes room
-    return _BY_CODE.get(code, Fault.DEFECT)
+    return _BY_CODE.get(code) or _BY_CLASS.get(code[:2], Fault.DEFECT)
 
 
-_TRANSIENT = frozenset({Fault.UNREACHABLE, Fault.CONNECTION_LOST, Fault.NOT_NOW, Fault.ROW_LOCKED})
+_OUTAGES = frozenset(
+    {Fault.UNREACHABLE, Fault.CONNECTION_LOST, Fault.STARTING, Fault.NO_WRITES, Fault.NO_ROOM}
+)
+_TRANSIENT = _OUTAGES | {Fault.NOT_NOW, Fault.ROW_LOCKED}
+_ENDS_SESSION = frozenset({Fault.STARTING, Fault.NO_WRITES, Fault.STALE_SESSION})
 _CONFLICTS = frozenset({"40001", "40P01"})
 
 
 def is_transient(error: psycopg.Error) -> bool:
     """Whether the same statement may succeed later without anybody mending anything."""
     return classify(error) in _TRANSIENT
+
+
+def is_outage(error: psycopg.Error) -> bool:
+    """Whether the reason is the server, or the way to it, and no statement of anybody's."""
+    return classify(error) in _OUTAGES
+
+
+def ends_session(error: psycopg.Error) -> bool:
+    """Whether the session, though its connection may stand, is of no more use: only another one helps."""
+    return classify(error) in _ENDS_SESSION
 
 
 def is_conflict(error: psycopg.Error) -> bool:
@@ -94,7 +129,7 @@ def is_stale_session(error: psycopg.Error) -> bool:
     A migration changed what a function returns ("cached plan must not change result
     type"), or somebody discarded the statements.
     """
-    return error.sqlstate in {"0A000", "26000"}
+    return classify(error) is Fault.STALE_SESSION
 
 
 def is_about_the_data(error: psycopg.Error) -> bool:
@@ -114,3 +149,8 @@ def balance_of(error: psycopg.Error) -> int:
     move_money.sql); minor units.
     """
     return int(json.loads(error.diag.message_detail or "{}").get("balance", 0))
+
+
+def reason_of(error: BaseException) -> str:
+    """The first line of an error's text, for a line of the log."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,23 +1,29 @@
 """LISTEN on a connection of its own, that finds out by itself when it is deaf."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Sequence
+from time import monotonic
 
 import psycopg
 import structlog
 from psycopg import sql
 
 from server.errors import DatabaseUnavailableError
-from server.postgres.connections import TimedAsyncConnection
-from server.postgres.dsn import connection_string
+from server.postgres.back_off import BackOff
+from server.postgres.faults import reason_of
+from server.postgres.profile import Profile
+from server.postgres.sessions import TimedAsyncConnection
 from server.postgres.statements import load
 
 PROBE_SECONDS = 5.0
 ANSWER_SECONDS_MAX = 3.0
-BACK_OFF_SECONDS_MAX = 2.0
+BACK_OFF_SECONDS_MAX = 1.0
 
 log = structlog.get_logger(__name__)
+
+
+class DeafError(psycopg.OperationalError):
+    """The server answers, over a session that listens to nothing."""
 
 
 class Listener:
@@ -37,7 +43,7 @@ class Listener:
         notified: Callable[[str, str], None],
         connected: Callable[[], Awaitable[None]],
     ) -> None:
-        self._conninfo = connection_string(url, f"{name} listener")
+        self._profile = Profile(url, f"{name} listener", part="listener", call_seconds_max=ANSWER_SECONDS_MAX)
         self._channels = channels
         self._notified = notified
         self._connected = connected
@@ -45,26 +51,25 @@ class Listener:
 
     async def run(self) -> None:
         """Listens until it is cancelled."""
-        back_off = 0.05
-        told = False
+        back_off = BackOff(BACK_OFF_SECONDS_MAX)
         while True:
+            began = monotonic()
             try:
-                async with await TimedAsyncConnection.connect(self._conninfo, autocommit=True) as connection:
-                    connection.call_seconds_max = ANSWER_SECONDS_MAX
+                async with await TimedAsyncConnection.open(self._profile) as connection:
+                    began = monotonic()
                     await self._listen(connection)
-                    if told:
-                        log.info("listener is back")
-                    back_off, told = 0.05, False
                     await self._follow(connection)
             except (psycopg.Error, DatabaseUnavailableError) as error:
                 # The latter is what `connected` says when it could not read the truth: then we start over.
-                if not told:
-                    log.warning("listener lost its connection; trying again", error=str(error).strip())
-                    told = True
+                tell = (
+                    log.warning if isinstance(error, DeafError) else log.debug
+                )  # an outage is told by the pulse
+                tell("the listener begins anew", error=reason_of(error))
+                if self.is_listening:
+                    back_off.lasted(monotonic() - began)
             finally:
                 self.is_listening = False
-            await asyncio.sleep(back_off * random.uniform(0.5, 1.0))  # noqa: S311 jitter, no secret
-            back_off = min(2 * back_off, BACK_OFF_SECONDS_MAX)
+            await asyncio.sleep(back_off.pause())
 
     async def _listen(self, connection: TimedAsyncConnection) -> None:
         for channel in self._channels:
@@ -83,7 +88,7 @@ class Listener:
         cursor = await connection.execute(load("server.postgres", "schema.sql")["listening_channels"])
         unheard = set(self._channels) - {channel for (channel,) in await cursor.fetchall()}
         if unheard:
-            raise psycopg.OperationalError(
+            raise DeafError(
                 f"this session does not listen to {', '.join(sorted(unheard))}: a pooler in transaction mode "
                 f"hands its clients one session after another, so name PostgreSQL itself in database.url"
             )

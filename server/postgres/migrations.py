@@ -14,18 +14,22 @@ from alembic import command, op
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from psycopg import conninfo, sql
+from psycopg.rows import tuple_row
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.pool import NullPool
 
 from server.errors import SchemaMismatchError
+from server.postgres.profile import Profile
 from server.postgres.schema import check_fit, found_schema
 from server.postgres.schema_fit import Fit, Schema, fits, remark
+from server.postgres.sessions import TimedConnection
 from server.postgres.statements import load
 from server.shipped import shipped
 
 ADVISORY_LOCK = 7164226370940
 LOCK_TIMEOUT = "4s"
 STATEMENT_TIMEOUT = "5min"
+CALL_SECONDS_MAX = 330.0  # a statement, or the wait for another one who migrates; then a node asks again
 # What the migrations would say that were released before one had to: each of them only adds.
 COMPATIBLE_FROM = dict.fromkeys(("0001", "0002", "0003", "0004", "0005", "0006"), "0001")
 
@@ -42,8 +46,11 @@ def execute_files(*names: str) -> None:
 
 def engine(url: str) -> Engine:
     """An engine for migrations; connects with libpq's own reading of the URL."""
+    profile = Profile(url, "ringfence migrate", call_seconds_max=CALL_SECONDS_MAX)
     return create_engine(
-        "postgresql+psycopg://", creator=lambda: psycopg.connect(url, connect_timeout=5), poolclass=NullPool
+        "postgresql+psycopg://",
+        creator=lambda: TimedConnection.open(profile, autocommit=False, row_factory=tuple_row),
+        poolclass=NullPool,
     )
 
 
@@ -51,7 +58,7 @@ def begin_alone(connection: Connection) -> None:
     """Makes the transaction of `connection` the only one that migrates, until it ends.
 
     The lock is the transaction's, so that it can't be left behind. It is waited
-    for without a limit, since the one who holds it is at work; after that, a
+    for as long as a call may take, since the one who holds it is at work; after that, a
     migration that waits for a table longer than the lock timeout gives up
     rather than queue everybody else behind it. A repeat changes nothing.
     """

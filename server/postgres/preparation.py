@@ -1,6 +1,5 @@
 """Waits for the database and brings its schema up, before a node serves."""
 
-import random
 import threading
 from collections.abc import Callable
 
@@ -8,10 +7,12 @@ import psycopg
 import structlog
 
 from server.errors import SchemaMismatchError
-from server.postgres.dsn import connection_string
-from server.postgres.faults import is_transient
+from server.postgres.back_off import BackOff
+from server.postgres.faults import is_transient, reason_of
+from server.postgres.profile import Profile
 from server.postgres.schema import check_fit, found_schema, newest_revision
 from server.postgres.schema_fit import Fit, Schema, describe
+from server.postgres.sessions import TimedConnection
 from server.postgres.urls import application_url, has_two_roles, owner_url
 from server.settings import Settings
 
@@ -27,12 +28,11 @@ def prepare_schema(settings: Settings, is_stopping: Callable[[], bool]) -> None:
     Raises SchemaMismatchError where waiting won't mend it.
     """
     _warn_of_one_role(settings)
-    pause, told = 0.05, False
+    profile = Profile(application_url(settings), "ringfence start", part="start")
+    back_off = BackOff(PAUSE_SECONDS_MAX)
     while not is_stopping():
         try:
-            with psycopg.connect(
-                connection_string(application_url(settings), "ringfence start")
-            ) as connection:
+            with TimedConnection.open(profile) as connection:
                 found = found_schema(connection)
             fit = check_fit(found)
             if fit is Fit.NEWER:
@@ -43,13 +43,10 @@ def prepare_schema(settings: Settings, is_stopping: Callable[[], bool]) -> None:
         except psycopg.Error as error:
             if not is_transient(error):
                 raise SchemaMismatchError(f"the database refuses: {error}") from error
-            if not told:
-                told = True
-                log.warning("waiting for the database", error=str(error).strip().splitlines()[0])
+            log.debug("waiting for the database", error=reason_of(error))
         else:
             continue
-        threading.Event().wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 jitter, no secret
-        pause = min(2 * pause, PAUSE_SECONDS_MAX)
+        threading.Event().wait(back_off.pause())
 
 
 def _warn_of_one_role(settings: Settings) -> None:

@@ -15,18 +15,22 @@ from typing import Any
 
 import psycopg
 from psycopg import conninfo, sql
+from psycopg.rows import tuple_row
 
 from server.errors import DatabaseUnavailableError, TransferError
 from server.postgres.archive_script import Rows, pieces
 from server.postgres.backup import Source, dumping, last_lines
 from server.postgres.binaries import binary
-from server.postgres.dsn import connection_string
 from server.postgres.faults import is_transient
 from server.postgres.migrations import ADVISORY_LOCK, upgrade
+from server.postgres.profile import Profile
 from server.postgres.schema import check_known
+from server.postgres.sessions import TimedConnection
 from server.postgres.statements import load
 
 CHUNK_BYTES = 256 * 1024
+# An index over all entries that anybody has ever made, say.
+CALL_SECONDS_MAX = 6 * 3600.0
 NAMED_MAX = 5
 STATEMENTS = load("server.postgres", "backup.sql")
 # The tables' owner is whoever restores; rights are given anew, by the schema's own function.
@@ -93,8 +97,15 @@ def connected(url: str) -> Iterator[Connection]:
     Raises DatabaseUnavailableError; TransferError for what the database refuses.
     """
     try:
-        session = connection_string(url, "ringfence restore", statement_timeout="0", lock_timeout="30s")
-        with psycopg.connect(session, prepare_threshold=None) as connection:
+        profile = Profile(
+            url,
+            "ringfence restore",
+            call_seconds_max=CALL_SECONDS_MAX,
+            settings={"statement_timeout": "0", "lock_timeout": "30s"},
+        )
+        with TimedConnection.open(
+            profile, autocommit=False, row_factory=tuple_row, prepare_threshold=None
+        ) as connection:
             yield connection
     except psycopg.Error as error:
         if is_transient(error):

@@ -103,8 +103,7 @@ class Feed:
                     is_away = False
                     self._tell()  # those who are behind the tail waited too
             except (DatabaseUnavailableError, psycopg.Error) as error:
-                if not is_away:
-                    log.warning("observers of events wait for the database", error=str(error))
+                log.debug("observers of events wait for the database", error=str(error))
                 is_away = True
             await self._waker.rest(PROGRESS_SECONDS if self.observers else LOOK_SECONDS)
 

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from psycopg.rows import namedtuple_row
 
 from server.cli.doctor.finding import Finding, fault, ok, warning
 from server.errors import RingfenceError
-from server.postgres.dsn import connection_string
 from server.postgres.embedded import EmbeddedServer
+from server.postgres.profile import Profile
 from server.postgres.schema import found_schema, newest_revision
 from server.postgres.schema_fit import Fit, describe, fits
+from server.postgres.sessions import TimedConnection
 from server.postgres.statements import load
 from server.postgres.tables import metadata
 from server.postgres.urls import application_url, has_two_roles, owner_url
@@ -56,10 +56,8 @@ def check_database(settings: Settings) -> Iterator[Finding]:
 
 
 def _connect(url: str) -> Connection:
-    return psycopg.connect(
-        connection_string(url, "ringfence doctor", statement_timeout=STATEMENT_TIMEOUT),
-        autocommit=True,
-        row_factory=namedtuple_row,
+    return TimedConnection.open(
+        Profile(url, "ringfence doctor", settings={"statement_timeout": STATEMENT_TIMEOUT})
     )
 
 
