@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from server.cli.options import Config, settings_for
+from server.cli.options import DATABASE, Config, settings_for
 
 Role = Annotated[
     str,
@@ -61,4 +61,4 @@ def restore(
 def add_to(app: typer.Typer) -> None:
     """Makes these two commands of an application."""
     for command in (backup, restore):
-        app.command()(command)
+        app.command(rich_help_panel=DATABASE)(command)

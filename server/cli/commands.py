@@ -9,20 +9,30 @@ import typer
 
 from server import __version__
 from server.cli import backup_commands, database, ledger, tasks
-from server.cli.options import Config, choose_config, settings_for
+from server.cli.options import CARE, DATABASE, RUN, Config, Json, choose_config, settings_for
 from server.errors import ConfigurationError
+
+EXAMPLES = """
+[bold]Examples[/bold]
+
+[cyan]ringfence up[/cyan]   everything here; then, in another terminal, [cyan]ringfence top[/cyan]
+
+[cyan]ringfence run estimate_pi[/cyan]   a task now, out of turn
+
+[cyan]ringfence doctor[/cyan]   what is wrong here, and what mends it
+
+[cyan]ringfence --install-completion[/cyan]   the Tab key knows commands, options and tasks
+"""
 
 app = typer.Typer(
     name="ringfence",
     help="Accounts that never go negative, and a cron service without a leader.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    epilog=EXAMPLES,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(database.app, name="db")
-app.add_typer(ledger.app, name="ledger")
 
 
 def _show_version(wanted: bool) -> None:
@@ -43,7 +53,7 @@ def common(
     choose_config(config)
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 def up(config: Config = None) -> None:
     """Run everything here: database, migrations and all instances, until Ctrl-C.
 
@@ -56,7 +66,7 @@ def up(config: Config = None) -> None:
     raise typer.Exit(run(settings_for(config)))
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 def serve(
     node: Annotated[
         int | None,
@@ -114,7 +124,7 @@ def _node_number(node: int | None, name: str | None) -> int:
     return node or named or 1
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 def restart(config: Config = None) -> None:
     """Restart the instances that run here, one after the other: no request is lost.
 
@@ -127,7 +137,7 @@ def restart(config: Config = None) -> None:
     run(settings_for(config), Screen())
 
 
-@app.command()
+@app.command(rich_help_panel=RUN)
 def scale(
     instances: Annotated[int, typer.Argument(metavar="N", min=1, max=500, help="How many shall run.")],
     config: Config = None,
@@ -144,27 +154,13 @@ def scale(
     run(settings_for(config), instances, Screen())
 
 
-@app.command()
-def doctor(
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    config: Config = None,
-) -> None:
-    """Look at settings, database, ports, limits, disk and memory here, and say what to mend.
-
-    Changes nothing, and may be asked while the service runs. Exit code 1 with a fault.
-    """
-    from server.cli.doctor.examination import examine, has_fault, show
-
-    findings = examine(config)
-    show(findings, as_json=json)
-    raise typer.Exit(1 if has_fault(findings) else 0)
-
-
 tasks.add_to(app)
+app.add_typer(database.app, name="db", rich_help_panel=DATABASE)
 backup_commands.add_to(app)
+app.add_typer(ledger.app, name="ledger", rich_help_panel=CARE)
 
 
-@app.command()
+@app.command(rich_help_panel=DATABASE)
 def migrate(
     to: Annotated[
         str | None,
@@ -193,7 +189,24 @@ def migrate(
     typer.echo(run(settings) if to is None else migrate_back(settings, to))
 
 
+@app.command(rich_help_panel=CARE)
+def doctor(
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Look at settings, database, ports, limits, disk and memory here, and say what to mend.
+
+    Changes nothing, and may be asked while the service runs. Exit code 1 with a fault.
+    """
+    from server.cli.doctor.examination import examine, has_fault, show
+
+    findings = examine(config)
+    show(findings, as_json=json)
+    raise typer.Exit(1 if has_fault(findings) else 0)
+
+
 @app.command(
+    rich_help_panel=CARE,
     add_help_option=False,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from server.cli.backup_commands import Role
-from server.cli.options import Config, settings_for
+from server.cli.options import Config, Json, settings_for
 from server.errors import DatabaseUnavailableError, RingfenceError
 from server.postgres.embedded import EmbeddedServer
 from server.settings import Settings
@@ -50,21 +50,42 @@ def stop(config: Config = None) -> None:
 
 
 @app.command()
-def status(config: Config = None) -> None:
+def status(json: Json = False, config: Config = None) -> None:
     """Say whether the embedded database runs: exit code 0, or 3 if it does not; and how its schema fits."""
     settings = settings_for(config)
     server = _embedded(settings)
     pid = server.running_pid()
-    if pid is None:
-        typer.echo(f"The database does not run; its data: {server.data_folder}")
-        raise typer.Exit(EXIT_NOT_RUNNING)
-    is_ready = server.is_ready()
-    state = "accepts connections" if is_ready else "is starting or stopping"
-    typer.echo(f"The database {state} (pid {pid}): {server.application_url}")
+    is_ready = pid is not None and server.is_ready()
+    schema: tuple[str, bool] | None = None
     if is_ready:
         from server.cli.migrate import schema_status
 
-        typer.echo(schema_status(settings)[0])
+        schema = schema_status(settings)
+    if json:
+        _print_status(server, pid, is_ready, schema)
+    elif pid is None:
+        typer.echo(f"The database does not run; its data: {server.data_folder}")
+    else:
+        state = "accepts connections" if is_ready else "is starting or stopping"
+        typer.echo(f"The database {state} (pid {pid}): {server.application_url}")
+        if schema is not None:
+            typer.echo(schema[0])
+    raise typer.Exit(EXIT_NOT_RUNNING if pid is None else 0)
+
+
+def _print_status(
+    server: EmbeddedServer, pid: int | None, is_ready: bool, schema: tuple[str, bool] | None
+) -> None:
+    from json import dumps
+
+    said = {
+        "pid": pid,
+        "ready": is_ready,
+        "url": server.application_url,
+        "dataFolder": str(server.data_folder),
+        "schema": None if schema is None else {"text": schema[0], "fits": schema[1]},
+    }
+    typer.echo(dumps(said, ensure_ascii=False))
 
 
 @app.command()

@@ -2,11 +2,10 @@
 
 # ruff: noqa: PLC0415 each command imports what it needs, so that --help is quick
 import asyncio
-from typing import Annotated
 
 import typer
 
-from server.cli.options import Config, settings_for
+from server.cli.options import Config, Json, settings_for
 
 EXIT_DIFFERS = 1
 
@@ -24,7 +23,7 @@ def ledger() -> None:
 
 @app.command()
 def check(
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: Json = False,
     config: Config = None,
 ) -> None:
     """Compare every balance with the sum of its entries; exit code 1 if one differs.

@@ -8,6 +8,13 @@ import typer
 
 from server.settings import CONFIG_VARIABLE, Settings, load
 
+# The groups of `ringfence --help`, in this order.
+RUN = "Run the service"
+STEER = "Watch and steer it, also from another machine"
+DATABASE = "Database"
+CARE = "Check and set up"
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Config = Annotated[
     str | None,
     typer.Option(

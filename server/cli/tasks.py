@@ -11,7 +11,8 @@ from urllib.parse import quote
 
 import typer
 
-from server.cli.options import Config, settings_for
+from server.cli.options import STEER, Config, settings_for
+from server.errors import ConfigurationError
 
 Url = Annotated[
     str | None,
@@ -20,7 +21,23 @@ Url = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print what the service answers, as JSON.")]
-TaskName = Annotated[str, typer.Argument(metavar="TASK", help="Its name, as `ringfence tasks` shows it.")]
+
+
+def _configured_tasks(incomplete: str) -> list[str]:
+    """What the Tab key offers: the configuration's own tasks, so that no service has to be asked."""
+    try:
+        names = settings_for(None).tasks
+    except ConfigurationError:
+        return []  # a Tab is no place to complain
+    return [name for name in names if name.startswith(incomplete)]
+
+
+TaskName = Annotated[
+    str,
+    typer.Argument(
+        metavar="TASK", help="Its name, as `ringfence tasks` shows it.", autocompletion=_configured_tasks
+    ),
+]
 
 
 def top(
@@ -103,7 +120,7 @@ def cancel(
 def add_to(app: typer.Typer) -> None:
     """Makes these commands of `ringfence` itself."""
     for command in (top, tasks, run, pause, resume, cancel):
-        app.command()(command)
+        app.command(rich_help_panel=STEER)(command)
 
 
 def _url(url: str | None, config: str | None) -> str:
