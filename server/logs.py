@@ -6,12 +6,26 @@ import os
 import queue
 import sys
 import threading
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import Literal
 
 import structlog
 
 LINES_MAX = 10_000
 FLUSH_SECONDS_MAX = 1.0
+
+
+@dataclass
+class LogFigures:
+    """What metrics tell of this process's log. lines: by level; dropped: left out since nobody read."""
+
+    lines: Counter[str] = field(default_factory=Counter)
+    dropped: int = 0
+
+
+FIGURES = LogFigures()
+"""There is one log a process, so one of these."""
 
 
 class BackgroundHandler(logging.Handler):
@@ -31,9 +45,11 @@ class BackgroundHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
+            FIGURES.lines[record.levelname.lower()] += 1
             self._lines.put_nowait(f"{self.format(record)}\n".encode(errors="backslashreplace"))
         except queue.Full:
             self._left_out += 1
+            FIGURES.dropped += 1
         except Exception:
             self.handleError(record)  # as every handler does with a record that can't be formatted
 

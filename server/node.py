@@ -34,6 +34,7 @@ from server.postgres.urls import application_url
 from server.settings import Settings
 from server.web.application import Services, make_front_door
 from server.web.feed import Feed
+from server.web.metrics.node import LoopLag, collectors_of
 from server.web.server import make_http_server
 
 CHANNELS = ("node_events", "task_events", "task_wakeups")
@@ -68,6 +69,7 @@ class Node:
             url, f"ringfence {self.name}", CHANNELS, self._notified, self._membership.refresh
         )
         self._feed = Feed(self._database)
+        self._lag = LoopLag()
         self._tenure: Tenure | None = None
         self._runner: Runner | None = None
         self._tenure_lost = asyncio.Event()
@@ -84,7 +86,11 @@ class Node:
         loop.add_signal_handler(signal.SIGINT, self._on_sigint)
         http = self._serve_http()
         await self._database.open()
-        serving = {self._for_good(self._batcher.run()), self._for_good(self._feed.run())}
+        serving = {
+            self._for_good(self._batcher.run()),
+            self._for_good(self._feed.run()),
+            self._for_good(self._lag.run()),
+        }
         cluster = asyncio.create_task(self._take_part())
         await self._stop_asked.wait()
         await self._stop(http, cluster, serving)
@@ -113,6 +119,10 @@ class Node:
             batcher=self._batcher,
             feed=self._feed,
             readiness=self._not_ready_because,
+            collectors=[
+                *collectors_of(self._membership, self._scheduler, self._listener, lambda: self._tenure),
+                self._lag,
+            ],
         )
         self._door = make_front_door(services)
         http = make_http_server(self._door)
@@ -189,7 +199,9 @@ class Node:
         if tenure is None:
             return
         self._tenure = tenure
-        self._runner = runner = Runner(self.settings, self._url, self._database, tenure)
+        self._runner = runner = Runner(
+            self.settings, self._url, self._database, tenure, self._scheduler.figures
+        )
         tenure.set_peers(self._membership.peers)
         self._membership.refresh_soon()
         self._scheduler.begin(runner)

@@ -112,7 +112,7 @@ class Limit:
 class Guardian:
     """The loop: packets from the node, endings of children, and one deadline."""
 
-    def __init__(self, control: socket.socket, lock_fd: int, node_pid: int) -> None:
+    def __init__(self, control: socket.socket, lock_fd: int, node_pid: int, record: str | None) -> None:
         self.control = control
         self.lock_fd = lock_fd
         self.node_pid = node_pid
@@ -126,6 +126,8 @@ class Guardian:
         self.overdue: dict[int, str] = {}  # run -> why its job was killed
         self.traced_run: int | None = None
         self.outgoing: list[bytes] = []
+        self.record = record
+        self.hard_stop: str | None = None  # why the node was killed, if it was
 
     def run(self) -> None:
         """Serves until the node is gone and no descendant is left."""
@@ -149,6 +151,7 @@ class Guardian:
             self.enforce_limits()
             self.flush()
         self.end_everything()
+        self.note_hard_stop()
 
     def pause_ms(self) -> float | None:
         """How long to wait for news: until there may be something to enforce."""
@@ -291,7 +294,7 @@ class Guardian:
             self.signal_node(signal.SIGUSR2)
         if left <= 0 and holding:
             self.until = None
-            self.end_node()
+            self.end_node("lease")
 
     def enforce_limits(self) -> None:
         """Ends each run that has not ended in time, whatever the node believes, or the node with it."""
@@ -305,7 +308,7 @@ class Guardian:
                 continue
             del self.limits[run]
             if limit.in_loop:
-                self.end_node()
+                self.end_node("loop")
             elif run in self.jobs.values():
                 self.overdue[run] = limit.why
                 self.kill_job(run)
@@ -315,11 +318,12 @@ class Guardian:
             if of == run:
                 kill(pid)
 
-    def end_node(self) -> None:
+    def end_node(self, why: str) -> None:
         # The jobs first: they do harm, and a node without jobs is only a web server.
         for pid in self.jobs:
             kill(pid)
         self.signal_node(signal.SIGKILL)
+        self.hard_stop = why
 
     def signal_node(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -340,6 +344,18 @@ class Guardian:
                 return
             self.outgoing.pop(0)
 
+    def note_hard_stop(self) -> None:
+        """Leaves word for the node's next start, which counts it: who was killed counts nothing.
+
+        At the very end, when nothing is left that a full or stuck disk could keep alive.
+        """
+        if self.record is None or self.hard_stop is None:
+            return
+        with contextlib.suppress(OSError):
+            record = os.open(self.record, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            os.write(record, f"{self.hard_stop}\n".encode())
+            os.close(record)
+
     def end_everything(self) -> None:
         while True:
             for pid in children_of(os.getpid()):
@@ -359,7 +375,7 @@ def main() -> None:
     control.setblocking(False)
     os.set_inheritable(control_fd, False)
     os.set_inheritable(lock_fd, False)
-    Guardian(control, lock_fd, node_pid).run()
+    Guardian(control, lock_fd, node_pid, sys.argv[4] if len(sys.argv) > 4 else None).run()
 
 
 if __name__ == "__main__":

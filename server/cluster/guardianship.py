@@ -31,9 +31,9 @@ class GuardianGoneError(Exception):
 
 
 class Guardianship:
-    """One guardian process and the socket to it."""
+    """One guardian process and the socket to it. record: where it notes that it has killed the node."""
 
-    def __init__(self, lock_fd: int) -> None:
+    def __init__(self, lock_fd: int, record: Path | None = None) -> None:
         # If the guardian is killed, what its jobs had abandoned comes to us. What we
         # have as children before that is none of it.
         self._spared = frozenset(_children())
@@ -49,6 +49,7 @@ class Guardianship:
                     str(theirs.fileno()),
                     str(lock_fd),
                     str(os.getpid()),
+                    *([] if record is None else [str(record)]),
                 ],
                 pass_fds=(theirs.fileno(), lock_fd),
                 stdin=subprocess.DEVNULL,

@@ -42,12 +42,16 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Beat:
-    """What one successful heartbeat told. sent_at: CLOCK_BOOTTIME, seconds."""
+    """What one successful heartbeat told.
+
+    sent_at: CLOCK_BOOTTIME, seconds. answer_seconds: from then to its answer.
+    """
 
     sent_at: float
     membership: int
     runs: frozenset[int]
     cancels: frozenset[int]
+    answer_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,9 @@ class Holder(Protocol):
 
     def refused(self) -> None:
         """The lease is over, for good."""
+
+    def missed(self) -> None:
+        """One attempt has failed; another follows."""
 
     def at_risk(self) -> None:
         """The soft stop has come without a renewal; stop every run now."""
@@ -142,6 +149,7 @@ class Heartbeat(threading.Thread):
                 alive = self._beat()
             except psycopg.Error as error:
                 self._disconnect()
+                self._holder.missed()
                 pause = back_off.pause()
                 log.debug("a heartbeat failed", error=reason_of(error), pause_seconds=round(pause, 3))
             else:
@@ -167,7 +175,7 @@ class Heartbeat(threading.Thread):
             return False
         lease = Lease(sent_at, self._pace.ttl_seconds, self._pace.margin_seconds)
         self._soft_stop.renew(lease)
-        beat = Beat(sent_at, row.membership, frozenset(row.runs), frozenset(row.cancels))
+        beat = Beat(sent_at, row.membership, frozenset(row.runs), frozenset(row.cancels), heard_at - sent_at)
         self._holder.renewed(lease, beat)
         self._watch.observe(
             Reading(sent_at, heard_at, row.clock, (self._connections_made, row.server_started, row.timeline))

@@ -10,12 +10,14 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import structlog
 
 from server import __version__
+from server.cluster.figures import ClusterFigures, changes
 from server.cluster.heartbeat import ATTEMPT_SECONDS_MAX, STATEMENTS, Beat, Pace, Peer
 from server.cluster.lease import Lease, boot_time
 from server.cluster.lifelock import LifeLock, LockIdentity, boot_id, clear_stale, is_proven_dead
@@ -55,6 +57,7 @@ class Membership:
         self.name = name
         self.members: tuple[Member, ...] = ()
         self.peers: tuple[Peer, ...] = ()
+        self.figures = ClusterFigures()
         self.quiet_since = boot_time()
         self.joined_at = boot_time()
         # How many instances were started at one moment, this one included; on a busy
@@ -67,12 +70,18 @@ class Membership:
         self._version: int | None = None
         self._refreshing: asyncio.Task[None] | None = None
         self._again = False
+        self.ttl_seconds = settings.cluster.ttl_seconds
         self._pace = Pace(
             settings.cluster.heartbeat_seconds,
             settings.cluster.ttl_seconds,
             settings.cluster.margin_seconds,
             settings.cluster.proof_of_death,
         )
+
+    @property
+    def lock_folder(self) -> Path:
+        """Where the nodes of this host have their lock files."""
+        return self._settings.var_folder / "run" / "locks"
 
     # Joining
 
@@ -82,9 +91,8 @@ class Membership:
         Waits while the database is away, and while an earlier holder of the name
         may live. Raises NameInUseError when that holder renews its lease.
         """
-        folder = self._settings.var_folder / "run" / "locks"
-        lock = LifeLock(folder, self.name)
-        tenure = Tenure(self.name, lock, events)
+        lock = LifeLock(self.lock_folder, self.name)
+        tenure = Tenure(self.name, lock, events, self.figures)
         registration = {
             "name": self.name,
             "host": socket.gethostname(),
@@ -104,8 +112,9 @@ class Membership:
             await tenure.end()
             raise
         self.joined_at = boot_time()
+        self.figures.joins += 1
         tenure.begin(incarnation, lease, self._url, self._pace)
-        clear_stale(folder, self.name, lock.path)
+        clear_stale(self.lock_folder, self.name, lock.path)
         log.info("joined the cluster", node=self.name, incarnation=incarnation)
         return tenure
 
@@ -207,9 +216,7 @@ class Membership:
             for row in rows
         )
         self._version = rows[0].version if rows else None
-        before = {(m.name, m.incarnation, m.state, m.tasks) for m in self.members}
-        after = {(m.name, m.incarnation, m.state, m.tasks) for m in members}
-        self.members = members
+        before, self.members = self.members, members
         self.peers = tuple(
             Peer(
                 row.name,
@@ -219,7 +226,8 @@ class Membership:
             for row in rows
             if row.name != self.name and row.boot_id == boot_id()
         )
-        if before != after:
+        if _identities(before) != _identities(members):
+            self.figures.changes.update(changes(before, members))
             self.quiet_since = boot_time()
             live = [member.name for member in members if member.state == "live"]
             log.info("members changed", node=self.name, version=self._version, live=live)
@@ -255,3 +263,7 @@ class Membership:
             STATEMENTS["leave"], {"name": self.name, "incarnation": tenure.incarnation}, deadline_seconds=2
         )
         log.info("left the cluster", node=self.name, incarnation=tenure.incarnation)
+
+
+def _identities(members: Sequence[Member]) -> set[tuple[str, int, str, frozenset[str]]]:
+    return {(member.name, member.incarnation, member.state, member.tasks) for member in members}

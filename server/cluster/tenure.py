@@ -14,7 +14,9 @@ from typing import Any
 
 import structlog
 
+from server.cluster import hard_stops
 from server.cluster.deadlines import Deadlines
+from server.cluster.figures import ClusterFigures
 from server.cluster.guardianship import GuardianGoneError, Guardianship
 from server.cluster.heartbeat import Beat, Heartbeat, Pace, Peer
 from server.cluster.lease import SOFT_STOP_SECONDS, Lease, boot_time
@@ -40,12 +42,15 @@ class TenureEvents:
 class Tenure:
     """The right to run tasks under one incarnation, and the means to enforce its end."""
 
-    def __init__(self, name: str, lock: LifeLock, events: TenureEvents) -> None:
+    def __init__(
+        self, name: str, lock: LifeLock, events: TenureEvents, figures: ClusterFigures | None = None
+    ) -> None:
         self.name = name
+        self.figures = figures or ClusterFigures()
         self.incarnation = 0
         self.lock = lock
         self.is_over = False
-        self.guardian = Guardianship(lock.fd)
+        self.guardian = Guardianship(lock.fd, hard_stops.path_beside(lock, name))
         self._events = events
         self._loop = asyncio.get_running_loop()
         self._lease: Lease | None = None
@@ -67,6 +72,11 @@ class Tenure:
         self._lease = lease
         self._heartbeat = Heartbeat(url, self.name, incarnation, pace, self, lease)
         self._heartbeat.start()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a lease was ever granted under it."""
+        return self._lease is not None
 
     @property
     def lease(self) -> Lease:
@@ -136,10 +146,15 @@ class Tenure:
                 self._arm()
         self.deadlines.heard(beat)
         self._loop.call_soon_threadsafe(self._events.beaten, beat)
+        self.figures.heartbeat_seconds.observe(beat.answer_seconds)
+
+    def missed(self) -> None:
+        self.figures.heartbeats_failed += 1
 
     def refused(self) -> None:
         self.is_over = True
         self._kill_all()
+        self.figures.refusals += 1
         self.deadlines.hurry_all("lost")
         self._loop.call_soon_threadsafe(self._events.lost)
 
@@ -150,6 +165,7 @@ class Tenure:
         self._risk_untold = True
         self.deadlines.hurry_processes("interrupted", SOFT_STOP_SECONDS / 2)
         self._loop.call_soon_threadsafe(self._tell_risk)
+        self.figures.soft_stops += 1
         log.error("no renewal before the soft stop: all runs are stopped", node=self.name)
 
     def guardian_overdue(self) -> None:
@@ -213,12 +229,13 @@ class Tenure:
         if old.socket.fileno() < 0:
             return  # it was ended before, when the tenure was over
         self._loop.remove_reader(old.socket)
+        self.figures.guardians_lost += 1
         await asyncio.to_thread(old.end, 0.2)
         if self.is_over:
             return  # nothing is started under this tenure any more
         with self._guard:
             # Those who held runs let go of them one by one; nothing is armed before that.
-            self.guardian = Guardianship(self.lock.fd)
+            self.guardian = Guardianship(self.lock.fd, hard_stops.path_beside(self.lock, self.name))
             self._awaited_serial, self._awaited_since = 0, boot_time()
             if self._loop_jobs > 0:  # which no guardian takes along when it dies
                 self._arm()

@@ -8,7 +8,7 @@ nobody, since the answer to its start was lost) is ended.
 
 import asyncio
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 import structlog
@@ -19,6 +19,7 @@ from server.cluster.tenure import Tenure
 from server.cron.catalogue import Task
 from server.cron.context import RunSpec
 from server.cron.executor import Executor
+from server.cron.figures import CronFigures
 from server.cron.loop_jobs import LoopJobs
 from server.cron.outcome import Outcome, Reason
 from server.cron.recorder import PROGRESS_SECONDS, STATEMENTS, Recorder
@@ -34,10 +35,20 @@ RETRY_SECONDS_MAX = 600.0
 log = structlog.get_logger(__name__)
 
 
+class Started(NamedTuple):
+    """What the database said of a run that it let begin."""
+
+    run_id: int
+    trigger: str
+    scheduled_for: datetime
+
+
 class Runner:
     """All runs of one tenure."""
 
-    def __init__(self, settings: Settings, url: str, database: Database, tenure: Tenure) -> None:
+    def __init__(
+        self, settings: Settings, url: str, database: Database, tenure: Tenure, figures: CronFigures
+    ) -> None:
         self._var = settings.var_folder
         self._url = url
         self._database = database
@@ -45,7 +56,9 @@ class Runner:
         self._recorder = Recorder(database)
         self._executor = Executor(tenure, self._recorder.progressed)
         self._loop_jobs = LoopJobs(tenure, self._recorder.progressed)
+        self._figures = figures
         self._confirmed_at: dict[int, float] = {}  # run -> own clock
+        self._tasks: dict[int, str] = {}  # run -> task, of those that began here
         self._starting = 0
         self._last_start_at = 0.0
         self._following: set[asyncio.Task[None]] = set()
@@ -93,8 +106,13 @@ class Runner:
         self._progress.cancel()
         self._loop_jobs.end()
 
-    async def start(self, seen: TaskView, task: Task, new_next: datetime) -> bool:
-        """Starts a task if the database agrees; does not wait for its end. False: refused.
+    def running(self) -> list[tuple[str, float]]:
+        """The task of each run that began here, and for how many seconds it has been held."""
+        now = boot_time()
+        return [(task, now - self._confirmed_at.get(run_id, now)) for run_id, task in self._tasks.items()]
+
+    async def start(self, seen: TaskView, task: Task, new_next: datetime) -> Started | None:
+        """Starts a task if the database agrees; does not wait for its end. None: refused.
 
         new_next: the task's next time if this start consumes the tick in `seen`.
         """
@@ -104,7 +122,8 @@ class Runner:
         # after the commit is then killed in time.
         if not await tenure.hold(in_loop=in_loop):
             log.warning("not started: the guardian did not answer", task=seen.name)
-            return False
+            self._figures.refused["no_guardian"] += 1
+            return None
         self._starting += 1
         try:
             row = await self._database.row(
@@ -132,17 +151,20 @@ class Runner:
             self._last_start_at = boot_time()
         if run_id is None:
             log.debug("not started", task=seen.name, reason=reason)
+            self._figures.refused[reason] += 1
             tenure.release(in_loop=in_loop)
-            return False
+            return None
         self._confirmed_at[run_id] = boot_time()
+        self._tasks[run_id] = task.name
         log.info("run started", task=seen.name, run=run_id, trigger=row.trigger)
         following = asyncio.create_task(self._see_to_the_end(run_id, task, row.attempt))
         self._following.add(following)
         following.add_done_callback(self._following.discard)
-        return True
+        return Started(run_id, row.trigger, row.scheduled_for)
 
     async def _see_to_the_end(self, run_id: int, task: Task, attempt: int) -> None:
         settings = task.settings
+        status = "lost"
         try:
             try:
                 outcome = await self._launch(run_id, task)
@@ -157,9 +179,12 @@ class Runner:
                 base = settings.retry_after_seconds
                 retry = retry_delay_seconds(attempt, base, max(base, RETRY_SECONDS_MAX), str(run_id))
             answer = await self._recorder.finish(self._tenure, run_id, outcome, retry)
+            status = outcome.status if answer != "lost" else answer
             log.info("run ended", task=task.name, run=run_id, status=outcome.status, answer=answer)
         finally:
-            self._confirmed_at.pop(run_id, None)
+            began_at = self._confirmed_at.pop(run_id)
+            self._tasks.pop(run_id)
+            self._figures.finished(task.name, status, boot_time() - began_at)
 
     def _launch(self, run_id: int, task: Task) -> "asyncio.Future[Outcome]":
         spec = RunSpec(

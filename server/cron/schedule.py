@@ -38,6 +38,8 @@ once, goes on from there, so every skipped tick is counted all the same."""
 
 STILL_RUNNING = "still running"
 
+SkipKind = Literal["still_running", "missed", "beyond_missed_max"]
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNITS = {"day": 86_400, "hour": 3_600, "minute": 60, "second": 1}
 
@@ -157,11 +159,15 @@ class Start:
 
 @dataclass(frozen=True)
 class Skip:
-    """Record that `ticks` ticks, `next_run_at` the first of them, don't run, and why; then decide again."""
+    """Record that `ticks` ticks, `next_run_at` the first of them, don't run, and why; then decide again.
+
+    kind: the reason as one of a few words, to count by.
+    """
 
     new_next: datetime
     reason: str
     ticks: int
+    kind: SkipKind
 
 
 @dataclass(frozen=True)
@@ -183,8 +189,8 @@ def decide(
     match _decide_on_the_grid(schedule, tick, moment, running, policy):
         case Start(new_next):
             return Start(new_next + jitter)
-        case Skip(new_next, reason, ticks):
-            return Skip(new_next + jitter, reason, ticks)
+        case Skip(new_next, reason, ticks, kind):
+            return Skip(new_next + jitter, reason, ticks, kind)
         case Wait(until):
             return Wait(until + jitter)
 
@@ -198,27 +204,28 @@ def _decide_on_the_grid(
         surplus = schedule.due(tick, now)[: -policy.ticks_max]
         if surplus:
             reason = f"{_counted(surplus)} older than the newest {policy.ticks_max} missed"
-            return _skip(schedule, surplus, reason)
+            return _skip(schedule, surplus, reason, "beyond_missed_max")
         # While the task runs the tick is not lost: it starts when the one before it has ended.
         following = schedule.following(tick, now if running else tick)
         return Wait(following) if running else Start(following)
     if running:
         passed = schedule.due(tick, now)
         reason = STILL_RUNNING if len(passed) == 1 else f"{STILL_RUNNING} ({_counted(passed)})"
-        return _skip(schedule, passed, reason)
+        return _skip(schedule, passed, reason, "still_running")
     if policy.missed == "skip":
         grace = min(timedelta(seconds=policy.grace_seconds), schedule.following(tick, tick) - tick)
         ticks = schedule.due(tick, now)
         late = ticks[: bisect_left(ticks, _microseconds(now - grace))]
         if late:
-            return _skip(schedule, late, f"{_counted(late)} missed by more than {grace.total_seconds():g} s")
+            reason = f"{_counted(late)} missed by more than {grace.total_seconds():g} s"
+            return _skip(schedule, late, reason, "missed")
         return Start(schedule.following(tick, tick))
     return Start(schedule.following(tick, now))
 
 
-def _skip(schedule: Schedule, ticks: Sequence[int], reason: str) -> Skip:
+def _skip(schedule: Schedule, ticks: Sequence[int], reason: str, kind: SkipKind) -> Skip:
     last = _moment(ticks[-1])
-    return Skip(schedule.following(last, last), reason, len(ticks))
+    return Skip(schedule.following(last, last), reason, len(ticks), kind)
 
 
 def _counted(ticks: Sequence[int]) -> str:

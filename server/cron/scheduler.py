@@ -5,7 +5,8 @@ and every few seconds; being wrong costs a refused start_run(), never a second
 run. No leader, no traffic between nodes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -17,6 +18,7 @@ from server.cluster.membership import Membership
 from server.cluster.ring import assign
 from server.cron.catalogue import Catalogue, Task
 from server.cron.claims import Standing, may_start_at
+from server.cron.figures import CronFigures
 from server.cron.recorder import STATEMENTS
 from server.cron.retirement import Forgotten
 from server.cron.runner import START_SECONDS_MAX, Runner
@@ -45,7 +47,7 @@ log = structlog.get_logger(__name__)
 
 
 class Scheduler:
-    """The cron service's part on this node."""
+    """The cron service's part on this node. owners: of each task, as the hash was last computed here."""
 
     def __init__(
         self, settings: Settings, database: Database, catalogue: Catalogue, membership: Membership
@@ -57,6 +59,8 @@ class Scheduler:
         self._runner: Runner | None = None
         self._view: View | None = None
         self._forgotten = Forgotten(settings.cluster.retire_seconds)
+        self.figures = CronFigures()
+        self.owners: Mapping[str, str] = {}
         self._waker = Waker()
         self._stale = True
         self._settled = False
@@ -83,6 +87,16 @@ class Scheduler:
         self._runner = runner
         self._settled = False
         self.wake()
+
+    @property
+    def view(self) -> View | None:
+        """The tasks as last read."""
+        return self._view
+
+    @property
+    def runner(self) -> Runner | None:
+        """Of the newest tenure."""
+        return self._runner
 
     def wake(self) -> None:
         """Something changed: read the tasks again and decide anew."""
@@ -171,9 +185,10 @@ class Scheduler:
         """Hashes the tasks to the live members, as last read."""
         assert self._view is not None, "there is a view when there is something to decide"
         live = {m.name: m for m in self._membership.members if m.state == "live"}
+        self.owners = assign(self._view.tasks, {name: member.tasks for name, member in live.items()})
         return Standing(
             me=self._membership.name,
-            owners=assign(self._view.tasks, {name: member.tasks for name, member in live.items()}),
+            owners=self.owners,
             knowing={
                 task: [name for name, member in live.items() if task in member.tasks]
                 for task in self._view.tasks
@@ -187,17 +202,24 @@ class Scheduler:
         assert self._view is not None, "a task is only seen in a view"
         now = self._view.now()
         if seen.running_id is None and seen.due_at is not None and seen.due_at <= now:
-            self._stale = True
-            return await runner.start(seen, task, seen.next_run_at)
+            return await self._start(runner, seen, task, seen.next_run_at)
 
         is_running = seen.running_id is not None
         match decide(task.schedule, seen.next_run_at, now, running=is_running, policy=task.policy):
             case Start(new_next):
-                self._stale = True
-                return await runner.start(seen, task, new_next)
+                return await self._start(runner, seen, task, new_next)
             case Skip() as skip:
-                self._stale = True
                 await self._skip(seen, skip)
+        return True
+
+    async def _start(self, runner: Runner, seen: TaskView, task: Task, new_next: datetime) -> bool:
+        assert self._view is not None, "a task is only seen in a view"
+        self._stale = True
+        started = await runner.start(seen, task, new_next)
+        if started is None:
+            return False
+        late_seconds = (self._view.now() - started.scheduled_for).total_seconds()
+        self.figures.began(task.name, started.trigger, late_seconds)
         return True
 
     async def _skip(self, seen: TaskView, skip: Skip) -> None:
@@ -208,6 +230,8 @@ class Scheduler:
             "reason": skip.reason,
             "ticks": skip.ticks,
         }
+        self._stale = True
         row = await self._database.row(STATEMENTS["skip_tick"], params)
         if row.skipped:
+            self.figures.skipped[seen.name, skip.kind] += skip.ticks
             log.info("tick skipped", task=seen.name, ticks=skip.ticks, reason=skip.reason)

@@ -41,6 +41,7 @@ import psycopg
 import structlog
 
 from server.errors import OutcomeUnknownError, UnexpectedError
+from server.money.figures import MoneyFigures
 from server.money.postings import Listing, Posted, Posting, Request
 from server.money.request_ids import RequestIds
 from server.money.sender import Sender
@@ -73,6 +74,7 @@ class Batcher:
         self.waiting = Waiting()
         self.batches = 0
         self.movements = 0
+        self.figures = MoneyFigures()
         self._sender = sender
         self._instances = RequestIds()
         self._taken: Sequence[Request] = ()
@@ -136,6 +138,7 @@ class Batcher:
                 conflicts += is_conflict(error) or is_stale_session(error)
                 if classify(error) is Fault.ROW_LOCKED and not skip_locked and isinstance(batch[0], Posting):
                     skip_locked = True
+                    self.figures.repeats[Fault.ROW_LOCKED] += 1
                 elif _may_be_repeated(error, conflicts):
                     await self._before_repeating(batch, error)
                 else:
@@ -162,12 +165,14 @@ class Batcher:
                 await asyncio.wait({call}, timeout=CANCEL_SECONDS_MAX)
 
     async def _call(self, batch: list[Request], *, skip_locked: bool) -> list[list[Posted]]:
-        seconds = max(request.deadline for request in batch) - monotonic()
+        began = monotonic()
+        seconds = max(request.deadline for request in batch) - began
         for request in batch:
             request.is_sent = True
         try:
             return await self._post(batch, skip_locked=skip_locked, seconds=seconds)
         finally:
+            self.figures.call_seconds.observe(monotonic() - began)
             for request in batch:
                 request.is_sent = False
 
@@ -198,7 +203,9 @@ class Batcher:
                 request.expire(is_reachable=self.waiting.is_reachable)
 
     async def _before_repeating(self, batch: Sequence[Request], error: psycopg.Error) -> None:
-        if classify(error) is Fault.CONNECTION_LOST:
+        fault = classify(error)
+        self.figures.repeats[fault] += 1
+        if fault is Fault.CONNECTION_LOST:
             _doubt(batch)
         if is_outage(error):
             self.waiting.is_reachable = False
@@ -243,6 +250,7 @@ class Batcher:
 
     def _deliver(self, batch: Sequence[Request], outcomes: list[list[Posted]]) -> None:
         self.batches += 1
+        self.figures.batch_movements.observe(batch[0].size if len(batch) == 1 else len(batch))
         for request, posted in zip(batch, outcomes, strict=True):
             if posted[0].outcome == "locked":
                 self._wait_for_lock(request)

@@ -18,6 +18,7 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
+from server.distribution import Distribution
 from server.errors import DatabaseUnavailableError
 from server.postgres.back_off import BackOff
 from server.postgres.faults import Fault, classify, ends_session, is_stale_session, is_transient, reason_of
@@ -59,6 +60,7 @@ class Database:
 
     def __init__(self, url: str, *, connections: int, name: str) -> None:
         self.url = url
+        self.call_seconds = Distribution()
         profile = Profile(
             url, name, part="reads", settings={"statement_timeout": "10s", "lock_timeout": "5s"}
         )
@@ -148,7 +150,8 @@ class Database:
                 await connection.close()  # the pool then makes another one
                 raise _Broken("the connection broke while nobody used it")
             # What the wait for a connection took is gone from the call's time.
-            connection.call_seconds_max = max(0.001, deadline - monotonic())
+            began = monotonic()
+            connection.call_seconds_max = max(0.001, deadline - began)
             try:
                 cursor = await connection.execute(statement, params)
                 return await cursor.fetchall() if cursor.description else []
@@ -156,6 +159,8 @@ class Database:
                 if ends_session(error):
                     await connection.close()
                 raise
+            finally:
+                self.call_seconds.observe(monotonic() - began)
 
     def statistics(self) -> Mapping[str, int]:
         """The pool's own figures: size, waiting requests, errors."""

@@ -48,6 +48,8 @@ class Listener:
         self._notified = notified
         self._connected = connected
         self.is_listening = False
+        self.connects = 0
+        self.notifications = 0
 
     async def run(self) -> None:
         """Listens until it is cancelled."""
@@ -75,11 +77,13 @@ class Listener:
         for channel in self._channels:
             await connection.execute(sql.SQL("listen {}").format(sql.Identifier(channel)))
         self.is_listening = True
+        self.connects += 1
         await self._connected()
 
     async def _follow(self, connection: TimedAsyncConnection) -> None:
         while True:
             async for notify in connection.notifies(timeout=PROBE_SECONDS):
+                self.notifications += 1
                 self._notified(notify.channel, notify.payload)
             await self._probe(connection)
 

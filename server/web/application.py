@@ -14,7 +14,8 @@ from server.web import cluster, event_stream, health, money
 from server.web.contract import handlers as contract
 from server.web.handlers import JsonHandler
 from server.web.lean import FrontDoor
-from server.web.metrics import BatcherCollector, FeedCollector, PoolCollector, RequestMetrics
+from server.web.metrics.registry import Scrape, make_scrape
+from server.web.metrics.requests import RequestMetrics
 from server.web.routes import Route
 from server.web.services import Services
 
@@ -68,19 +69,19 @@ def make_front_door(services: Services, registry: CollectorRegistry | None = Non
     """
     registry = registry or CollectorRegistry()
     metrics = RequestMetrics(registry)
-    registry.register(PoolCollector(services.database))
-    registry.register(BatcherCollector(services.batcher))
-    registry.register(FeedCollector(services.feed))
-    return FrontDoor(make_application(services, registry, metrics), services, metrics)
+    scrape = make_scrape(services, registry)
+    return FrontDoor(make_application(services, scrape, metrics), services, metrics)
 
 
-def make_application(services: Services, registry: CollectorRegistry, metrics: RequestMetrics) -> Application:
+def make_application(services: Services, scrape: Scrape, metrics: RequestMetrics) -> Application:
     """Every route by its handler, the two of the lean path included."""
 
     def record(handler: RequestHandler) -> None:
         route, seconds = NO_ROUTE, handler.request.request_time()
         if isinstance(handler, JsonHandler):
             route, seconds = handler.route, handler.answer_seconds
+            if handler.problem is not None:
+                metrics.refused(handler.problem)
         method, status = handler.request.method or "", handler.get_status()
         metrics.observe(route, method, status, seconds)
         log.debug("answered", route=route, method=method, status=status, seconds=seconds)
@@ -89,7 +90,7 @@ def make_application(services: Services, registry: CollectorRegistry, metrics: R
         *money.routes(services),
         *cluster.routes(services),
         *event_stream.routes(),
-        *health.routes(services, registry),
+        *health.routes(services, scrape),
         *contract.routes(),
     ]
     routes.append(Route("/", IndexHandler, {"routes": routes}))

@@ -46,13 +46,14 @@ class JsonHandler(RequestHandler):
         cls.allowed = [*methods, *(["HEAD"] if "get" in own else []), *(["OPTIONS"] if own else [])]
 
     def begin(self, services: Services, route: str) -> None:
-        """route: its path with places, for metrics and logs."""
+        """route: its path with places, for metrics and logs. problem: the code of the one it answers with."""
         self.services = services
         self.route = route
         self._body = bytearray()
         self._received_bytes = 0
         self._refusal: RingfenceError | None = None
         self._has_gone = False
+        self.problem: str | None = None
 
     initialize: Callable[..., None] = begin
     """Called by Tornado with what the route gives; a handler that needs more takes it, and calls begin()."""
@@ -144,7 +145,9 @@ class JsonHandler(RequestHandler):
         error = kwargs["exc_info"][1] if "exc_info" in kwargs else HTTPError(status_code)
         if isinstance(error, HTTPError) and error.status_code < 500:
             error = problem.from_tornado(error, self.request.method or "", self.allowed)
-        self._write(of_error(answerable(error, self.request.method, self.route)))
+        problem_found = answerable(error, self.request.method, self.route)
+        self.problem = problem_found.code
+        self._write(of_error(problem_found))
         self.finish()
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
@@ -161,6 +164,7 @@ class JsonHandler(RequestHandler):
         self._refusal = self._refusal or error
         setattr(self, str(self.request.method).lower(), self._finish_refusal)
         if isinstance(error, BodyTooLargeError):
+            self.problem = self._refusal.code
             self._write(of_error(self._refusal))
             self.set_header("Connection", "close")
             self.flush()

@@ -4,12 +4,13 @@ import asyncio
 from time import monotonic
 from typing import Any
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from server.errors import DatabaseUnavailableError, RingfenceError
 from server.postgres.connections import Database
 from server.postgres.statements import load
 from server.web.handlers import JsonHandler
+from server.web.metrics.registry import Scrape
 from server.web.routes import Route
 from server.web.services import Services
 
@@ -92,19 +93,20 @@ class MetricsHandler(JsonHandler):
     parameters = None
     offers = ("text/plain", "application/openmetrics-text")
 
-    def initialize(self, services: Services, route: str, registry: CollectorRegistry) -> None:
+    def initialize(self, services: Services, route: str, scrape: Scrape) -> None:
         self.begin(services, route)
-        self.registry = registry
+        self.scrape = scrape
 
-    def get(self) -> None:
+    async def get(self) -> None:
+        text = await self.scrape.text()
         self.set_header("Content-Type", CONTENT_TYPE_LATEST)
-        self.finish(generate_latest(self.registry))
+        self.finish(text)
 
 
-def routes(services: Services, registry: CollectorRegistry) -> tuple[Route, ...]:
+def routes(services: Services, scrape: Scrape) -> tuple[Route, ...]:
     """The routes of this module."""
     return (
         Route("/healthz", HealthHandler),
         Route("/readyz", ReadyHandler, {"probe": DatabaseProbe(services.database)}),
-        Route("/metrics", MetricsHandler, {"registry": registry}),
+        Route("/metrics", MetricsHandler, {"scrape": scrape}),
     )

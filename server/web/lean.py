@@ -33,7 +33,7 @@ from server.web import replies
 from server.web.admission import BODY_BYTES_MAX, check_accept, check_head, check_media_type
 from server.web.idempotency import key_of
 from server.web.limits import BODY_SECONDS_MAX, IDLE_SECONDS_MAX
-from server.web.metrics import RequestMetrics
+from server.web.metrics.requests import RequestMetrics
 from server.web.services import Services
 from server.web.unforeseen import answerable
 
@@ -161,7 +161,7 @@ class _Fork(HTTPMessageDelegate):
                 ROUTES[self._route], self._movement, Wish(key=self._key, is_wanted=self._is_wanted)
             )
         except Exception as error:
-            self._send(replies.of_error(answerable(error, "POST", self._route)))
+            self._refuse(error)
         else:
             # While its answer is made, a connection tells nobody but this that it was closed.
             self._connection.set_close_callback(self._go)
@@ -190,7 +190,12 @@ class _Fork(HTTPMessageDelegate):
             (posted,) = answer.result()
             self._send(replies.of_movement(self._movement, posted, self._key))
         else:
-            self._send(replies.of_error(answerable(error, "POST", self._route)))
+            self._refuse(error)
+
+    def _refuse(self, error: BaseException) -> None:
+        problem = answerable(error, "POST", self._route)
+        self._door.metrics.refused(problem.code)
+        self._send(replies.of_error(problem))
 
     def _send(self, reply: replies.Reply) -> None:
         connection = self._connection

@@ -1,7 +1,9 @@
 """What the routes need of the node: everything that handlers may touch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from prometheus_client.registry import Collector
 
 from server.money.bank import Bank
 from server.money.batcher import Batcher
@@ -16,6 +18,7 @@ class Services:
 
     readiness: the reasons why this node should get no requests now; empty when
         it should. Asked often, so it must be cheap and do no I/O.
+    collectors: the figures of those parts of the node that serve no requests.
     """
 
     settings: Settings
@@ -25,3 +28,4 @@ class Services:
     batcher: Batcher
     feed: Feed
     readiness: Callable[[], list[str]]
+    collectors: Sequence[Collector] = ()

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
+from prometheus_client.core import Metric
+from prometheus_client.parser import text_string_to_metric_families
 
 TTL_SECONDS = 6
 HERE = Path(__file__).resolve().parent
@@ -166,6 +168,20 @@ class Fleet:
         )
         with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.status
+
+    def families(self, node: int | None = None) -> list[Metric]:
+        """What a node tells to Prometheus."""
+        number = node or min(self.processes)
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port + number}/metrics", timeout=10) as answer:
+            return list(text_string_to_metric_families(answer.read().decode()))
+
+    def metrics(self, node: int | None = None) -> dict[tuple[str, ...], float]:
+        """The same: each sample by its name and the values of its labels, these by the labels' names."""
+        return {
+            (sample.name, *sample.labels.values()): sample.value
+            for family in self.families(node)
+            for sample in family.samples
+        }
 
     def is_ready(self, number: int) -> bool:
         """Whether a node answers that it is ready."""

@@ -86,6 +86,10 @@ def test_a_node_cut_off_from_the_database_stops_its_runs_before_its_lease_ends_a
         "node 2 again",
     )
     assert overlaps(fleet.testimony()) == []
+    told = fleet.metrics(2)
+    assert told["ringfence_watchdog_stops_total", "soft"] == 1
+    assert told["ringfence_joins_total",] == 2
+    assert told["ringfence_heartbeats_failed_total",] > 1
 
 
 def test_a_run_whose_start_was_never_answered_is_ended_and_its_task_starts_again(wire, workers, running):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from fleet import children, is_alive, overlaps, wait_until
 
+from server.cluster import hard_stops
 from server.cluster.lease import boot_time
 
 TTL_SECONDS = 6  # of a fleet's leases
@@ -71,6 +72,8 @@ def test_a_node_whose_gil_is_held_in_c_is_killed_with_its_jobs_and_leaves_its_st
     wait_until(lambda: not any(map(is_alive, jobs)), 5, "the end of its jobs")
     traces = (fleet.folder / "var" / "log" / "node-2.traces").read_text()
     assert "in seize_the_gil" in traces
+    stops = hard_stops.path_in(fleet.folder / "var" / "run" / "locks", "node-2")
+    wait_until(lambda: hard_stops.read(stops) == {"lease": 1, "loop": 0}, 10, "the guardian's word")
     wait_until(lambda: [node for _, node in running().values()] == ["node-1"] * 4, 20, "takeover")
     assert overlaps(fleet.testimony()) == []
 

@@ -53,6 +53,9 @@ class Beating:
     def refused(self) -> None:
         self.refusals += 1
 
+    def missed(self) -> None:
+        pass
+
     def at_risk(self) -> None:
         pass
 

@@ -49,20 +49,20 @@ def test_once_starts_one_run_for_all_missed_ticks(schedule: Every | Cron) -> Non
 def test_skip_leaves_out_the_missed_ticks_and_counts_them(schedule: Every | Cron) -> None:
     now = after(minutes=52)
     assert decide(schedule, NOON, now, False, SKIP) == Skip(
-        after(minutes=55), "11 ticks missed by more than 60 s", 11
+        after(minutes=55), "11 ticks missed by more than 60 s", 11, "missed"
     )
 
 
 def test_skip_still_starts_the_newest_tick_within_the_grace() -> None:
     now = after(minutes=50, seconds=30)
     skipped = decide(FIVE_MINUTES, NOON, now, False, SKIP)
-    assert skipped == Skip(after(minutes=50), "10 ticks missed by more than 60 s", 10)
+    assert skipped == Skip(after(minutes=50), "10 ticks missed by more than 60 s", 10, "missed")
     assert decide(FIVE_MINUTES, after(minutes=50), now, False, SKIP) == Start(after(minutes=55))
 
 
 def test_the_grace_is_one_period_where_that_is_less() -> None:
     assert decide(Every(10), NOON, after(seconds=11), False, SKIP) == Skip(
-        after(seconds=10), "1 tick missed by more than 10 s", 1
+        after(seconds=10), "1 tick missed by more than 10 s", 1, "missed"
     )
 
 
@@ -79,7 +79,7 @@ def test_all_starts_one_missed_tick_after_the_other(schedule: Every | Cron) -> N
 def test_all_skips_what_is_older_than_the_newest_so_many(schedule: Every | Cron) -> None:
     policy = Policy("all", ticks_max=3)
     assert decide(schedule, NOON, after(minutes=52), False, policy) == Skip(
-        after(minutes=40), "8 ticks older than the newest 3 missed", 8
+        after(minutes=40), "8 ticks older than the newest 3 missed", 8, "beyond_missed_max"
     )
     assert decide(schedule, after(minutes=40), after(minutes=52), False, policy) == Start(after(minutes=45))
 
@@ -87,13 +87,13 @@ def test_all_skips_what_is_older_than_the_newest_so_many(schedule: Every | Cron)
 @pytest.mark.parametrize("policy", [ONCE, SKIP])
 def test_a_tick_that_comes_while_the_task_runs_is_skipped_with_that_reason(policy: Policy) -> None:
     decision = decide(FIVE_MINUTES, NOON, after(seconds=1), True, policy)
-    assert decision == Skip(after(minutes=5), STILL_RUNNING, 1)
+    assert decision == Skip(after(minutes=5), STILL_RUNNING, 1, "still_running")
 
 
 @pytest.mark.parametrize("policy", [ONCE, SKIP])
 def test_several_ticks_during_a_run_are_skipped_together_and_counted_in_the_reason(policy: Policy) -> None:
     decision = decide(FIVE_MINUTES, NOON, after(minutes=11), True, policy)
-    assert decision == Skip(after(minutes=15), f"{STILL_RUNNING} (3 ticks)", 3)
+    assert decision == Skip(after(minutes=15), f"{STILL_RUNNING} (3 ticks)", 3, "still_running")
 
 
 def test_under_all_a_tick_that_comes_while_the_task_runs_keeps_its_place() -> None:

@@ -1,0 +1,1 @@
+"""The figures of a node for Prometheus: who collects what, and what each means."""

@@ -1,0 +1,58 @@
+-- What /metrics asks of the database: facts that no node knows by itself. Few rows each,
+-- and at most once in FACTS_SECONDS_KEPT a node, whoever scrapes.
+
+-- name: server
+-- The server as a whole. Of other roles' transactions one sees nothing here.
+select pg_notification_queue_usage() as notify_queue_usage,
+       (select coalesce(sum(d.numbackends), 0)::integer from pg_stat_database as d) as connections,
+       current_setting('max_connections')::integer as connections_max,
+       (
+           select coalesce(max(extract(epoch from clock_timestamp() - a.xact_start)), 0)::float8
+             from pg_stat_activity as a
+            where a.datname = current_database()
+              and a.pid <> pg_backend_pid()
+       ) as oldest_transaction_seconds;
+
+-- name: tables
+-- Size and dead rows of our own tables, as the statistics have them.
+select s.relname as name,
+       s.n_live_tup as live_rows,
+       s.n_dead_tup as dead_rows,
+       pg_total_relation_size(s.relid) as bytes
+  from pg_stat_user_tables as s
+ where s.schemaname = 'public'
+   and s.relname = any (%(tables)s);
+
+-- name: successes
+-- How long ago each task last succeeded. Looks at no more than its newest 100 runs; if none of
+-- them succeeded, the age of the oldest of these is what is certain. A task without any run is absent.
+select t.name,
+       extract(epoch from clock_timestamp() - coalesce(
+           (
+               select recent.finished_at
+                 from (
+                          select r.id, r.status, r.finished_at
+                            from runs as r
+                           where r.task_name = t.name
+                           order by r.id desc
+                           limit 100
+                      ) as recent
+                where recent.status = 'succeeded'
+                order by recent.id desc
+                limit 1
+           ),
+           (
+               select min(recent.started_at)
+                 from (
+                          select r.started_at
+                            from runs as r
+                           where r.task_name = t.name
+                           order by r.id desc
+                           limit 100
+                      ) as recent
+           )
+       ))::float8 as age_seconds
+  from tasks as t
+ where t.retired_at is null
+ order by t.name
+ limit %(limit)s;

@@ -1,0 +1,72 @@
+"""Requests by route and status, what was refused, and who follows the events."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+from server.distribution import Distribution
+from server.web.feed import Feed
+from server.web.metrics.definition import Definition
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+OTHER_METHOD = "other"
+
+REQUESTS = Definition(
+    "histogram",
+    "ringfence_http_request_seconds",
+    "Time from a request's head to its answer. A stream of events counts until its first byte.",
+    ("route", "method", "status"),
+)
+PROBLEMS = Definition(
+    "counter",
+    "ringfence_http_problems_total",
+    "Answers that are problem documents, by their code; insufficient funds and other verdicts of the "
+    "database on a movement are not among them, see the status of its route.",
+    ("code",),
+)
+OBSERVERS = Definition("gauge", "ringfence_event_observers", "Streams of GET /events that are open.")
+DEFINITIONS = (REQUESTS, PROBLEMS, OBSERVERS)
+
+
+class RequestMetrics(Collector):
+    """Counts and times requests. A route's label is its path with places, never what a client sent."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._seconds: dict[tuple[str, str, int], Distribution] = {}
+        self._problems: Counter[str] = Counter()
+        registry.register(self)
+
+    def observe(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Takes in one answered request."""
+        found = self._seconds.get((route, method, status))
+        if found is None:
+            # A method that nobody knows is the client's invention, and labels must stay few.
+            known = method if method in METHODS else OTHER_METHOD
+            found = self._seconds.setdefault((route, known, status), Distribution())
+        found.observe(seconds)
+
+    def refused(self, code: str) -> None:
+        """Takes in one answer that is a problem document."""
+        self._problems[code] += 1
+
+    def collect(self) -> Iterator[Metric]:
+        yield REQUESTS.spread(
+            {
+                (route, method, str(status)): seconds
+                for (route, method, status), seconds in self._seconds.items()
+            }
+        )
+        yield PROBLEMS.each({(code,): count for code, count in self._problems.items()})
+
+
+class FeedCollector(Collector):
+    """Who follows the events of this node."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+
+    def collect(self) -> Iterator[Metric]:
+        yield OBSERVERS.of(self._feed.observers)
