@@ -27,6 +27,7 @@ from server.errors import DatabaseUnavailableError, NameInUseError, RingfenceErr
 from server.money.bank import Bank
 from server.money.batcher import Batcher
 from server.money.poster import Poster
+from server.money.pulse import Teller
 from server.postgres.connections import Database
 from server.postgres.listener import Listener
 from server.postgres.preparation import prepare_schema
@@ -146,7 +147,9 @@ class Node:
                 return
             await self._define_tasks()
             self._is_prepared = True
-            services = [self._for_good(self._listener.run()), self._for_good(self._scheduler.run())]
+            teller = Teller(self._database, self.name, self._batcher.tally)
+            parts = (self._listener.run(), self._scheduler.run(), teller.run())
+            services = [self._for_good(part) for part in parts]
             while not self._stop_asked.is_set():
                 await self._live_a_tenure()
         except RingfenceError as error:

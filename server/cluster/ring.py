@@ -79,6 +79,23 @@ def preference(task: str, nodes: Iterable[str]) -> list[str]:
     return sorted(weight, key=lambda node: (weight[node], node))
 
 
+def ranks(task: str, tasks: Iterable[str], nodes: Mapping[str, Collection[str] | None]) -> dict[str, int]:
+    """How high each node that knows a task ranks it, 1 the highest: what assign() goes by.
+
+    A node is absent whose list ends before the task. A node that ranks the task higher
+    than its owner does was full when its turn came, with tasks that it ranks higher still.
+    """
+    for eligible, group in _by_eligible_nodes(tasks, nodes):
+        if task in group:
+            names = sorted(group)
+            places = _places_of(names)
+            number = sorted(range(len(names)), key=places.__getitem__).index(names.index(task))
+            lists = _Sharing(sorted(places), [_points(node) for node in eligible], [], 0).wish_lists()
+            found = zip(eligible, lists, strict=True)
+            return {node: wishes.index(number) + 1 for node, wishes in found if number in wishes}
+    return {}
+
+
 def _by_eligible_nodes(
     tasks: Iterable[str], nodes: Mapping[str, Collection[str] | None]
 ) -> list[tuple[tuple[str, ...], set[str]]]:
@@ -116,12 +133,17 @@ def _points(node: str) -> tuple[int, ...]:
     return tuple(sorted(unpack(f"<{POINTS}Q", digests)))
 
 
+def _places_of(tasks: list[str]) -> tuple[int, ...]:
+    digests = b"".join([blake2b(task.encode(), digest_size=8).digest() for task in tasks])
+    return unpack(f"<{len(tasks)}Q", digests)
+
+
 def _share_out(tasks: list[str], nodes: tuple[str, ...], loads: list[int]) -> Iterator[tuple[str, str]]:
     """Pairs of task and node that bring the nodes' loads as near to each other as they can come.
 
     `tasks` come sorted: at equal places, which 64 bits make rare, the name decides.
     """
-    places = unpack(f"<{len(tasks)}Q", b"".join([blake2b(t.encode(), digest_size=8).digest() for t in tasks]))
+    places = _places_of(tasks)
     by_place = sorted(range(len(tasks)), key=places.__getitem__)
     # Who comes first among equal wishes must not follow from the name: a series of names would be favoured.
     by_points = sorted(range(len(nodes)), key=lambda node: _points(nodes[node]))

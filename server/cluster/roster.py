@@ -52,9 +52,9 @@ async def read_members(database: Database) -> list[Member]:
 
     Raises DatabaseUnavailableError.
     """
-    rows = await database.rows(_nodes_query())
+    names, rows = await read_roster(database)
     owns: dict[str, list[str]] = {row.name: [] for row in rows}
-    for task, owner in sorted(owners(await _read_task_names(database), rows).items()):
+    for task, owner in sorted(owners(names, rows).items()):
         owns[owner].append(task)
     return [
         Member(
@@ -74,6 +74,12 @@ async def read_members(database: Database) -> list[Member]:
     ]
 
 
+async def read_roster(database: Database) -> tuple[list[str], list[Row]]:
+    """The names of all tasks in service, and the rows of all nodes. Raises DatabaseUnavailableError."""
+    rows = await database.rows(_nodes_query())
+    return await _read_task_names(database), rows
+
+
 async def _read_task_names(database: Database) -> list[str]:
     # Of all tasks in service, since who owns one depends on the others.
     return [row.name for row in await database.rows(_task_names_query())]
@@ -84,8 +90,12 @@ def owners(task_names: Iterable[str], rows: Sequence[Row]) -> dict[str, str]:
 
     Pure. rows: of the nodes, with name, state, tasks and lease_seconds.
     """
-    able = {row.name: frozenset(row.tasks) for row in rows if row.state == "live" and row.lease_seconds > 0}
-    return assign(task_names, able)
+    return assign(task_names, able_nodes(rows))
+
+
+def able_nodes(rows: Sequence[Row]) -> dict[str, frozenset[str]]:
+    """The nodes that may own tasks, with the names of those that each knows."""
+    return {row.name: frozenset(row.tasks) for row in rows if row.state == "live" and row.lease_seconds > 0}
 
 
 @cache

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType, structs
 
 from server.cluster.roster import read_owners
 from server.cron import history_queries
 from server.errors import RunNotFoundError, TaskNotFoundError
 from server.postgres.connections import Database
 from server.postgres.sessions import Row
+from server.postgres.statements import load
 
 STATUSES = ("running", "succeeded", "failed", "cancelled", "timed_out", "interrupted", "lost")
+_STATEMENTS = load("server.cron", "history.sql")
 
 
 class Run(Struct, frozen=True, rename="camel"):
@@ -78,6 +80,7 @@ class TaskState(Struct, frozen=True, rename="camel"):
     owner: who should run it; null when no living node knows it.
     skipped_ticks: how many times of its schedule were skipped so far.
     retired_at: since when no configuration names it; null while one does.
+    durations: how many seconds its last runs took, the oldest first; only where asked for.
     """
 
     name: str
@@ -91,6 +94,7 @@ class TaskState(Struct, frozen=True, rename="camel"):
     skipped_ticks: int
     last_skip: LastSkip | None
     retired_at: str | None
+    durations: list[float] | UnsetType = UNSET
 
 
 @dataclass(frozen=True)
@@ -113,11 +117,19 @@ class RunFilter:
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
-async def read_tasks(database: Database) -> list[TaskState]:
-    """All tasks by name. Raises DatabaseUnavailableError."""
+async def read_tasks(database: Database, durations: int | None = None) -> list[TaskState]:
+    """All tasks by name. durations: of how many of its last runs each tells them; None leaves them out.
+
+    Raises DatabaseUnavailableError.
+    """
     rows = await database.rows(history_queries.tasks_query())
     owners = await read_owners(database)
-    return [_task(row, owners) for row in rows]
+    found = [_task(row, owners) for row in rows]
+    if durations is None:
+        return found
+    lists = await database.rows(_STATEMENTS["durations"], {"limit": durations})
+    by_task = {row.task: row.durations for row in lists}
+    return [structs.replace(task, durations=by_task.get(task.name, [])) for task in found]
 
 
 async def read_task(database: Database, name: str) -> TaskState:

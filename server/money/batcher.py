@@ -43,6 +43,7 @@ import structlog
 from server.errors import OutcomeUnknownError, UnexpectedError
 from server.money.figures import MoneyFigures
 from server.money.postings import Listing, Posted, Posting, Request
+from server.money.pulse import Tally
 from server.money.request_ids import RequestIds
 from server.money.sender import Sender
 from server.money.waiting import Waiting
@@ -75,6 +76,7 @@ class Batcher:
         self.batches = 0
         self.movements = 0
         self.figures = MoneyFigures()
+        self.tally = Tally()
         self._sender = sender
         self._instances = RequestIds()
         self._taken: Sequence[Request] = ()
@@ -251,6 +253,7 @@ class Batcher:
     def _deliver(self, batch: Sequence[Request], outcomes: list[list[Posted]]) -> None:
         self.batches += 1
         self.figures.batch_movements.observe(batch[0].size if len(batch) == 1 else len(batch))
+        self.tally.add(batch, outcomes)
         for request, posted in zip(batch, outcomes, strict=True):
             if posted[0].outcome == "locked":
                 self._wait_for_lock(request)

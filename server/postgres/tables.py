@@ -79,6 +79,21 @@ idempotency_keys = Table(
     comment="First outcomes of requests with an Idempotency-Key.",
 )
 
+money_pulse = Table(
+    "money_pulse",
+    metadata,
+    _moment("second"),
+    Column("node", Text, nullable=False),
+    *(
+        Column(name, BigInteger, nullable=False)
+        for name in ("withdrawals", "deposits", "refused", "batches", "movements", "largest")
+    ),
+    PrimaryKeyConstraint("second", "node", name="money_pulse_pkey"),
+    CheckConstraint("length(node) between 1 and 100", name="money_pulse_node_short"),
+    comment="What the money path did lately, second by second; lost in a crash.",
+    prefixes=["UNLOGGED"],
+)
+
 nodes = Table(
     "nodes",
     metadata,

@@ -4,6 +4,7 @@ Pure: headers in, an error or nothing out. Whoever serves a route asks here, so
 that no rule stands twice.
 """
 
+import re
 from collections.abc import Collection
 
 from tornado.httputil import HTTPHeaders
@@ -19,6 +20,7 @@ from server.web.limits import HEAD_BYTES_MAX, HEAD_LINES_MAX
 
 BODY_BYTES_MAX = 64 * 1024
 _LENGTH_DIGITS_MAX = 18
+_WEIGHT = re.compile(r"[01](\.[0-9]{0,3})?")
 
 
 def check_head(headers: HTTPHeaders) -> None:
@@ -45,6 +47,24 @@ def check_accept(headers: HTTPHeaders, kinds: Collection[str]) -> None:
         if wanted in {"", "*/*"} or any(wanted in {kind, f"{kind.partition('/')[0]}/*"} for kind in kinds):
             return
     raise NotAcceptableError(f"The answer would be {' or '.join(kinds)}, which Accept leaves out.")
+
+
+def prefers(kind: str, default: str, accepted: str) -> bool:
+    """Whether an Accept names a media type, and not the default one with more weight, or before it.
+
+    So whoever takes anything, as curl does, gets the default.
+    """
+    weights: dict[str, float] = {}
+    for entry in accepted.split(","):
+        name, *parameters = (part.strip().lower() for part in entry.split(";"))
+        weight = next((text[2:] for text in parameters if text.startswith("q=")), "1")
+        weights.setdefault(name, float(weight) if _WEIGHT.fullmatch(weight) else 1.0)
+    named = list(weights)
+    if not weights.get(kind):
+        return False
+    if weights[kind] != weights.get(default, 0.0):
+        return weights[kind] > weights.get(default, 0.0)
+    return named.index(kind) < named.index(default)
 
 
 def body_bytes_announced(headers: HTTPHeaders) -> int:

@@ -10,12 +10,15 @@ from tornado.web import Application, RequestHandler
 
 from server import __version__
 from server.errors import RouteNotFoundError
-from server.web import cluster, event_stream, health, money
+from server.web import cluster, event_stream, health, money, page, placement, pulse
+from server.web.admission import prefers
 from server.web.contract import handlers as contract
 from server.web.handlers import JsonHandler
 from server.web.lean import FrontDoor
 from server.web.metrics.registry import Scrape, make_scrape
 from server.web.metrics.requests import RequestMetrics
+from server.web.page_files import HTML, PageFiles
+from server.web.replies import JSON
 from server.web.routes import Route
 from server.web.services import Services
 
@@ -26,15 +29,21 @@ log = structlog.get_logger(__name__)
 
 
 class IndexHandler(JsonHandler):
-    """GET /: what this is and where to go."""
+    """GET /: the page for browsers; what this is and where to go for everybody else."""
 
     parameters = None
+    offers = (JSON, HTML)
 
-    def initialize(self, services: Services, route: str, routes: Sequence[Route]) -> None:
+    def initialize(self, services: Services, route: str, routes: Sequence[Route], files: PageFiles) -> None:
         self.begin(services, route)
         self.routes = routes
+        self.files = files
 
     def get(self) -> None:
+        self.set_header("Vary", "Accept, Accept-Encoding")
+        if prefers(HTML, JSON, self.request.headers.get("Accept", "")):
+            self.send(self.files.page.reply(self.request.headers, "no-cache"))
+            return
         self.answer(
             {
                 "service": "ringfence",
@@ -86,14 +95,18 @@ def make_application(services: Services, scrape: Scrape, metrics: RequestMetrics
         metrics.observe(route, method, status, seconds)
         log.debug("answered", route=route, method=method, status=status, seconds=seconds)
 
+    files = PageFiles.read()
     routes: list[Route] = [
         *money.routes(services),
+        *pulse.routes(),
         *cluster.routes(services),
+        *placement.routes(),
         *event_stream.routes(),
         *health.routes(services, scrape),
         *contract.routes(),
+        *page.routes(files),
     ]
-    routes.append(Route("/", IndexHandler, {"routes": routes}))
+    routes.append(Route("/", IndexHandler, {"routes": routes, "files": files}))
     return Application(
         [
             (route.pattern, route.handler, {"services": services, "route": route.path, **route.needs})

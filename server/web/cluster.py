@@ -24,6 +24,7 @@ from server.web.services import Services
 
 PAGE_RUNS = 100
 PAGE_RUNS_MAX = 1000
+DURATIONS_MAX = 100
 
 
 class TaskList(Struct, frozen=True):
@@ -46,10 +47,17 @@ class NodeList(Struct, frozen=True):
 
 
 class TasksHandler(JsonHandler):
-    """GET /tasks: 200 {"tasks": [...]}, with owner, running and last run; the retired ones, too."""
+    """GET /tasks: 200 {"tasks": [...]}, with owner, running and last run; the retired ones, too.
+
+    Query   durations from 1 to 100: each task also tells how long so many of its last runs took.
+    """
+
+    parameters = ("durations",)
 
     async def get(self) -> None:
-        self.answer(TaskList(await read_tasks(self.services.database)))
+        durations = self.query.whole_number_or_none("durations", DURATIONS_MAX)
+        self.query.done()
+        self.answer(TaskList(await read_tasks(self.services.database, durations)))
 
 
 class TaskHandler(JsonHandler):

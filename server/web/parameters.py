@@ -65,6 +65,10 @@ class Parameters:
             return default
         return int(text)
 
+    def whole_number_or_none(self, name: str, most: int) -> int | None:
+        """The same without a default: None if it is not given."""
+        return self.whole_number(name, 1, most) if name in self._values else None
+
     def name(self, name: str) -> str | None:
         """The name of a task or a node."""
         text = self._values.get(name)

@@ -105,7 +105,10 @@ def _operation(one: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
         schema = _any_of([schemas[repr(kind)] for kind in _kinds(one.answer)])
     success: dict[str, Any] = {
         "description": HTTPStatus(one.status).phrase,
-        "content": {one.media_type: {"schema": schema}},
+        "content": {
+            one.media_type: {"schema": schema},
+            **{kind: {"schema": {"type": "string"}} for kind in one.other_media_types},
+        },
     }
     if one.is_keyed:
         success["headers"] = {

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from server.cluster.placement import Placement
 from server.cron.history import STATUSES, RunInFull, TaskState
 from server.errors import (
     AccountBusyError,
@@ -24,6 +25,7 @@ from server.errors import (
     OverloadedError,
     RequestIdReusedError,
     RingfenceError,
+    RouteNotFoundError,
     RunNotFoundError,
     TaskNotFoundError,
     TaskRefusedError,
@@ -32,12 +34,15 @@ from server.errors import (
 from server.money.amounts import INTEGER_MAX, MovementBody, OpeningBody
 from server.money.ledger_check import LedgerReport
 from server.money.movement_lists import ListBody
+from server.money.pulse import Pulse
 from server.money.records import Account, Entry, PastBalance, Receipt
-from server.web.cluster import NodeList, RunsPage, TaskList
+from server.web.cluster import DURATIONS_MAX, NodeList, RunsPage, TaskList
 from server.web.contract.answers import Health, Index, Nothing, Results
 from server.web.event_kinds import KINDS
 from server.web.health import NotReadyError
 from server.web.money import EntriesPage
+from server.web.page_files import HTML, MEDIA_TYPES
+from server.web.pulse import SECONDS, SECONDS_MAX
 
 Errors = tuple[type[RingfenceError], ...]
 Schema = Mapping[str, Any]
@@ -70,7 +75,8 @@ class Operation:
     """One method of one path.
 
     answer: the type of a successful answer's body, or a tuple of several; None for one
-    that is no JSON, of `media_type`. places: the schemas of the path's places. body: the type of the
+    that is no JSON, of `media_type`. other_media_types: of answers to those who ask for
+    something else than JSON. places: the schemas of the path's places. body: the type of the
     request's body. is_keyed: takes an Idempotency-Key. example: a body that works, and
     values for the places.
     """
@@ -82,6 +88,7 @@ class Operation:
     answer: Any
     status: int = 200
     media_type: str = "application/json"
+    other_media_types: tuple[str, ...] = ()
     body: Any = None
     is_body_required: bool = True
     is_keyed: bool = False
@@ -139,6 +146,15 @@ MONEY = (
         description="404 is final once the request's deadline has passed.",
     ),
     Operation(
+        "get", "/money/pulse", "money", "What the money path did in each of the last seconds", Pulse,
+        queries=(
+            Query("seconds", {"type": "integer", "minimum": 1, "maximum": SECONDS_MAX, "default": SECONDS},
+                  "How many seconds back."),
+        ),
+        errors=(*DATABASE, InvalidRequestError),
+        description="Of all nodes together; figures to watch, empty after a crash of the database.",
+    ),
+    Operation(
         "get", "/ledger/check", "money", "Compare every balance with its entries", LedgerReport,
         errors=(*DATABASE, InvalidRequestError),
         description="Reads the whole ledger: a million entries take a second or so.",
@@ -148,11 +164,22 @@ MONEY = (
 TASKS = (
     Operation(
         "get", "/tasks", "tasks", "Every task, its owner, and what runs where", TaskList,
+        queries=(
+            Query(
+                "durations", {"type": "integer", "minimum": 1, "maximum": DURATIONS_MAX},
+                "Of how many of its last runs each task tells how long they took.",
+            ),
+        ),
         errors=(*DATABASE, InvalidRequestError),
     ),
     Operation(
         "get", "/tasks/{name}", "tasks", "One task", TaskState,
         places=TASK, errors=(*DATABASE, InvalidRequestError, TaskNotFoundError),
+    ),
+    Operation(
+        "get", "/tasks/{name}/placement", "tasks", "Why a task has the owner that it has", Placement,
+        places=TASK, errors=(*DATABASE, InvalidRequestError, TaskNotFoundError),
+        description="Its quota, how high each node ranks the task by hash, and who knows it.",
     ),
     Operation(
         "post", "/tasks/{name}/run", "tasks", "Make a task due now", TaskState, status=202,
@@ -215,7 +242,15 @@ SERVICE = (
         "get", "/metrics", "service", "The figures of the node that answers, for Prometheus", None,
         media_type="text/plain",
     ),
-    Operation("get", "/", "service", "What this is and where to go", Index),
+    Operation(
+        "get", "/", "service", "What this is and where to go", Index, other_media_types=(HTML,),
+        description="Browsers, which ask for text/html, get the page that shows the cluster live.",
+    ),
+    Operation(
+        "get", "/static/{version}/{file}", "service", "What the page at / consists of", None,
+        media_type=MEDIA_TYPES["js"], other_media_types=(MEDIA_TYPES["css"], MEDIA_TYPES["svg"]),
+        places={"version": {"type": "string"}, "file": {"type": "string"}}, errors=(RouteNotFoundError,),
+    ),
 )  # fmt: skip
 
 OPERATIONS = (*MONEY, *TASKS, *SERVICE)

@@ -1,0 +1,157 @@
+// Puts the page together: its views, of which one is shown, and what stands above all of them.
+
+import { announce, clear, h, say, set } from "./dom.js";
+import * as events from "./events.js";
+import { chooseZone } from "./format.js";
+import * as money from "./money.js";
+import * as nodes from "./nodes.js";
+import * as overview from "./overview.js";
+import { drawSession, openSignIn, readSession } from "./session.js";
+import { begin, hearClock, load, state, touch, watch } from "./store.js";
+import * as tasks from "./tasks.js";
+import * as timeline from "./timeline.js";
+import { exchange } from "./wire.js";
+
+const VIEWS = [
+  ["ring", "Ring", overview], ["tasks", "Tasks", tasks], ["timeline", "Timeline", timeline],
+  ["nodes", "Nodes", nodes], ["money", "Money", money], ["events", "Events", events],
+];
+const TICK_MILLISECONDS = 1000;
+const CLOCK_MILLISECONDS = 30_000;
+const ZONE = "ringfence-zone";
+
+const main = document.getElementById("main");
+const tabs = document.getElementById("tabs");
+const banner = document.getElementById("banner");
+const made = new Map(); // name -> {root, view}
+let shown = null;
+
+function wanted() {
+  const name = location.hash.slice(1);
+  return VIEWS.some(([known]) => known === name) ? name : "ring";
+}
+
+function drawTabs() {
+  for (const [name, title] of VIEWS) {
+    tabs.append(h("li", null, h("a", { href: `#${name}`, "data-view": name }, title, h("span", { class: "count" }))));
+  }
+}
+
+function counts() {
+  const running = [...state.tasks.values()].filter((task) => task.running).length;
+  const live = [...state.nodes.values()].filter((node) => node.state === "live").length;
+  const texts = { tasks: state.tasks.size ? `${running}/${state.tasks.size}` : "", nodes: live || "" };
+  for (const tab of tabs.querySelectorAll("a")) say(tab.lastChild, texts[tab.dataset.view] ?? "");
+}
+
+function show(name) {
+  if (shown && shown !== name) {
+    made.get(shown).root.hidden = true;
+    made.get(shown).view.hide();
+  }
+  if (!made.has(name)) {
+    const root = h("div", { class: "view", "data-view": name });
+    main.append(root);
+    made.set(name, { root, view: VIEWS.find(([known]) => known === name)[2].create(root) });
+  }
+  shown = name;
+  const title = VIEWS.find(([known]) => known === name)[1];
+  document.title = `${title} · Ringfence`;
+  for (const tab of tabs.querySelectorAll("a")) set(tab, "aria-current", tab.dataset.view === name ? "page" : null);
+  made.get(name).root.hidden = false;
+  made.get(name).view.show();
+}
+
+/** What stands in place of the views: nothing yet, nobody signed in, or nothing to be had. */
+function state_() {
+  if (state.link.state === "signed-out") return "signed-out";
+  if (state.isLoaded) return "ready";
+  return state.failure ? "failed" : "loading";
+}
+
+const PLACES = {
+  loading: () => [h("strong", null, "Reading the cluster…"), "It takes a moment."],
+  "signed-out": () => [h("strong", null, "You are signed out"), h("p", null, "This cluster shows itself to those who have a token."), h("p", null, h("button", { type: "button", class: "main", onclick: openSignIn }, "Sign in"))],
+  failed: () => [h("strong", null, "The cluster can't be read"), h("p", null, state.failure.message), h("p", null, h("button", { type: "button", class: "main", onclick: () => load().catch(() => {}) }, "Try again"))],
+};
+let placed = null;
+
+function drawPlace() {
+  const now = state_();
+  if (now === "ready") {
+    if (placed !== null) document.getElementById("boot")?.remove();
+    if (placed !== "ready") {
+      placed = "ready";
+      show(wanted());
+    }
+    return;
+  }
+  if (placed === now && now !== "failed") return;
+  placed = now;
+  if (shown) {
+    made.get(shown).root.hidden = true;
+    made.get(shown).view.hide();
+  }
+  const boot = document.getElementById("boot") ?? h("div", { id: "boot", class: "empty" });
+  const box = h("div", { id: "boot", class: "empty" }, ...PLACES[now]());
+  boot.remove();
+  main.prepend(box);
+}
+
+const LINKS = { live: "Live", connecting: "Connecting", "signed-out": "Signed out" };
+
+function drawLink() {
+  const { state: how, attempt } = state.link;
+  set(document.getElementById("link"), "data-state", how);
+  say(document.getElementById("link-text"), how === "lost" ? (attempt > 1 ? `Reconnecting, try ${attempt}` : "Reconnecting") : LINKS[how]);
+  banner.hidden = how !== "lost" || attempt < 3;
+  say(banner, "No instance answers. What you see is what was known last; nothing that happens meanwhile will be missed.");
+}
+
+function zones() {
+  const button = document.getElementById("zone");
+  const apply = (isUtc) => {
+    chooseZone(isUtc ? "UTC" : undefined);
+    say(button, isUtc ? "UTC" : "Local time");
+    set(button, "aria-label", isUtc ? "Times are in UTC; show them here" : "Times are in your time zone; show them in UTC");
+  };
+  let isUtc = localStorage.getItem(ZONE) === "UTC";
+  apply(isUtc);
+  button.addEventListener("click", () => {
+    isUtc = !isUtc;
+    localStorage.setItem(ZONE, isUtc ? "UTC" : "local");
+    apply(isUtc);
+    announce(isUtc ? "Times in UTC" : "Times in your time zone");
+    // All rows are made anew, with the other times.
+    for (const { root } of made.values()) root.remove();
+    made.clear();
+    shown = null;
+    if (state_() === "ready") show(wanted());
+  });
+}
+
+async function readClock() {
+  const { status, value, sentAt, gotAt } = await exchange("GET", "/money/pulse?seconds=1");
+  if (status === 200) hearClock(value.at, sentAt, gotAt);
+}
+
+watch((kinds) => {
+  if (kinds.has("link")) drawLink();
+  if (kinds.has("session") || kinds.has("link")) drawSession(document.getElementById("session"));
+  if (kinds.has("loaded") || kinds.has("link")) drawPlace();
+  if (kinds.has("tasks") || kinds.has("nodes")) counts();
+  if (shown && placed === "ready") made.get(shown).view.update(kinds);
+});
+
+drawTabs();
+zones();
+addEventListener("hashchange", () => placed === "ready" && show(wanted()));
+setInterval(() => {
+  if (shown && placed === "ready" && !document.hidden) made.get(shown).view.tick();
+}, TICK_MILLISECONDS);
+setInterval(() => state.link.state === "live" && !document.hidden && readClock(), CLOCK_MILLISECONDS);
+readClock();
+readSession();
+begin();
+touch("link");
+clear(document.getElementById("toasts"));

@@ -1,0 +1,238 @@
+// The ring: nodes on a circle, the tasks that they own around them, the runs that they hold inside.
+// A mark moves by a change of its transform alone, so that a task travels to its new owner.
+
+import { h, keyed, s, say, set, style } from "./dom.js";
+import { fraction } from "./format.js";
+import { shape } from "./icons.js";
+import { ARC_RADIUS, arcPath, arcs, at, bend, placeTasks, RUN_RADIUS, sizeOf, spread } from "./ringlayout.js";
+import { Tip } from "./ringtip.js";
+import { state } from "./store.js";
+import { openTask } from "./taskdialog.js";
+import { standing } from "./taskrow.js";
+
+const DEAD_SHOWN_MAX = 6;
+const NAMES_MAX = 24;
+const NODE_NAMES_MAX = 16;
+const LINES_MAX = 120;
+const NARROW_PIXELS = 520;
+const AROUND = 2 * Math.PI;
+
+/** The nodes on the ring: all that live, and those whose death somebody here should see. */
+export function onTheRing(nodes, diedHere) {
+  const all = [...nodes.values()];
+  const dead = all.filter((node) => node.state === "dead");
+  const shown = dead.length <= DEAD_SHOWN_MAX ? dead : dead.filter((node) => diedHere.has(node.name)).slice(-DEAD_SHOWN_MAX);
+  const names = new Set(shown.map((node) => node.name));
+  return all.filter((node) => node.state !== "dead" || names.has(node.name)).sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
+}
+
+function makeNode(item) {
+  const arc = s("path", { class: "arc" });
+  const label = s("text", { class: "node-name", "text-anchor": "middle", "dominant-baseline": "middle" });
+  const note = s("text", { class: "node-note", "text-anchor": "middle", "dominant-baseline": "middle" });
+  const group = s("g", { class: "node", "data-node": item.name }, arc, label, note);
+  group.parts = { arc, label, note };
+  return group;
+}
+
+function makeTask(item) {
+  const progress = s("circle", { class: "progress", transform: "rotate(-90)" });
+  const dot = s("circle", { class: "dot" });
+  const glyph = s("path", { class: "glyph icon" });
+  const label = s("text", { class: "task-name", "dominant-baseline": "middle" });
+  const group = s("g", { class: "task-mark", role: "button", tabindex: "-1", "data-task": item.name, "aria-label": item.name }, dot, progress, glyph, label);
+  group.parts = { progress, dot, glyph, label };
+  return group;
+}
+
+function updateTask(group, { task, place, size, named }) {
+  const { progress, dot, glyph, label } = group.parts;
+  const status = standing(task);
+  const part = task.running ? fraction(task.running.progress) : null;
+  style(group, "transform", `translate(${place.x.toFixed(1)}px, ${place.y.toFixed(1)}px)`);
+  set(group, "data-status", status);
+  const how = status === "running" ? `runs on ${task.running.node}` : status;
+  set(group, "aria-label", `${task.name}, ${task.owner ? `owned by ${task.owner}` : "without an owner"}, ${how}`);
+  set(dot, "r", size);
+  set(progress, "r", size + 3.5);
+  const length = AROUND * (size + 3.5);
+  set(progress, "stroke-dasharray", part === null ? "0 9999" : `${(part * length).toFixed(1)} 9999`);
+  set(glyph, "d", size >= 8 ? shape(status) : "");
+  set(glyph, "transform", `scale(${(size / 12).toFixed(2)}) translate(-8 -8)`);
+  say(label, named ? task.name : "");
+  if (named) {
+    const isRight = place.x >= 0;
+    set(label, "x", isRight ? size + 9 : -size - 9);
+    set(label, "text-anchor", isRight ? "start" : "end");
+  }
+}
+
+function updateNode(group, { node, arc, named, running, gap }) {
+  const { arc: path, label, note } = group.parts;
+  set(group, "data-state", node.state);
+  set(path, "d", arcPath(ARC_RADIUS, arc.from, arc.to));
+  const place = at(RUN_RADIUS - 66, arc.middle);
+  say(label, named ? node.name : "");
+  set(label, "x", place.x.toFixed(1));
+  set(label, "y", (place.y - gap).toFixed(1));
+  say(note, named ? (node.state === "live" ? `owns ${node.owns.length}, runs ${running}` : node.state) : "");
+  set(note, "x", place.x.toFixed(1));
+  set(note, "y", (place.y + gap + 3).toFixed(1));
+}
+
+function runningByNode() {
+  const found = new Map();
+  for (const task of state.tasks.values()) {
+    if (task.running) found.set(task.running.node, [...(found.get(task.running.node) ?? []), task]);
+  }
+  return found;
+}
+
+/** Where the runs of each node lie: below their task where the node owns it, else further inside, with a line. */
+function placeRuns(nodeArcs, places, byNode) {
+  const found = [];
+  for (const arc of nodeArcs) {
+    const tasks = byNode.get(arc.name) ?? [];
+    const size = tasks.length > 6 ? 3.4 : 7;
+    const guests = tasks.filter((task) => task.owner !== arc.name);
+    const inner = spread(arc, guests.length, RUN_RADIUS, size);
+    for (const task of tasks) {
+      const from = places.get(task.name);
+      if (!from) continue;
+      const isGuest = task.owner !== arc.name;
+      const place = isGuest ? inner[guests.indexOf(task)] : at(RUN_RADIUS + 34, from.angle);
+      found.push({ task, place, size, isGuest, line: isGuest ? bend(from, place) : "" });
+    }
+  }
+  return found;
+}
+
+export class Ring {
+  constructor() {
+    this.layers = { lines: s("g"), nodes: s("g"), runs: s("g"), tasks: s("g") };
+    this.kept = { lines: new Map(), nodes: new Map(), runs: new Map(), tasks: new Map() };
+    this.big = s("text", { class: "middle", "text-anchor": "middle", y: -6 });
+    this.small = s("text", { class: "middle-note", "text-anchor": "middle", y: 24 });
+    this.svg = s("svg", { class: "ring", viewBox: "-530 -405 1060 810", role: "group", "aria-label": "Ring of nodes and tasks. Arrow keys go from task to task, Enter opens one." },
+      this.layers.lines, this.layers.nodes, this.layers.runs, this.layers.tasks, this.big, this.small);
+    this.box = h("div", { class: "ring-box" }, this.svg);
+    this.tip = new Tip(this.box);
+    this.order = [];
+    this.listen();
+  }
+
+  listen() {
+    const over = (event) => {
+      const task = event.target.closest("[data-task]");
+      const node = event.target.closest("[data-node]");
+      if (task) this.tip.task(task.dataset.task, task);
+      else if (node) this.tip.node_(node.dataset.node, node.parts.label.textContent ? node.parts.label : node.parts.arc);
+      else this.tip.hide();
+    };
+    this.svg.addEventListener("pointerover", over);
+    this.svg.addEventListener("pointerleave", () => this.tip.hide());
+    this.svg.addEventListener("focusin", (event) => {
+      const mark = event.target.closest("[data-task]");
+      if (!mark) return;
+      set(mark, "aria-describedby", "ring-tip");
+      this.current = mark.dataset.task;
+      this.tip.task(mark.dataset.task, mark);
+    });
+    this.svg.addEventListener("focusout", () => this.tip.hide());
+    this.svg.addEventListener("click", (event) => {
+      const mark = event.target.closest("[data-task]");
+      if (mark) openTask(mark.dataset.task);
+    });
+    this.svg.addEventListener("keydown", (event) => this.key(event));
+  }
+
+  key(event) {
+    if (event.key === "Escape") this.tip.hide();
+    const mark = event.target.closest("[data-task]");
+    if (!mark) return;
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    const index = this.order.indexOf(mark.dataset.task);
+    let next = null;
+    if (step) next = this.order[(index + step + this.order.length) % this.order.length];
+    else if (event.key === "Home") next = this.order[0];
+    else if (event.key === "End") next = this.order.at(-1);
+    else if (event.key === "Enter" || event.key === " ") openTask(mark.dataset.task);
+    else return;
+    event.preventDefault();
+    if (next) this.focus(next);
+  }
+
+  focus(name) {
+    this.current = name;
+    this.rove();
+    this.kept.tasks.get(name)?.focus();
+  }
+
+  /** One task alone is in the order of the Tab key. */
+  rove() {
+    if (!this.order.includes(this.current)) this.current = this.order[0];
+    for (const [name, group] of this.kept.tasks) set(group, "tabindex", name === this.current ? "0" : "-1");
+  }
+
+  draw() {
+    const nodes = onTheRing(state.nodes, state.diedHere);
+    const nodeArcs = arcs(nodes.map((node) => node.name));
+    const arcOf = new Map(nodeArcs.map((arc) => [arc.name, arc]));
+    const tasks = [...state.tasks.values()].filter((task) => !task.retiredAt).sort((a, b) => (a.name < b.name ? -1 : 1));
+    const owned = new Map();
+    const orphans = [];
+    for (const task of tasks) {
+      if (!arcOf.has(task.owner)) orphans.push(task.name);
+      else if (owned.has(task.owner)) owned.get(task.owner).push(task.name);
+      else owned.set(task.owner, [task.name]);
+    }
+    const size = sizeOf(tasks.length);
+    const places = placeTasks(nodeArcs, owned, orphans, size);
+    const isNarrow = this.box.clientWidth < NARROW_PIXELS;
+    const named = tasks.length <= NAMES_MAX && !isNarrow;
+    set(this.svg, "viewBox", named ? "-530 -405 1060 810" : "-425 -425 850 850");
+    const byNode = runningByNode();
+    this.drawNodes(nodes, arcOf, byNode, isNarrow);
+    this.drawTasks(tasks, places, size, named);
+    this.drawRuns(placeRuns(nodeArcs, places, byNode));
+    const live = nodes.filter((node) => node.state === "live").length;
+    const running = tasks.filter((task) => task.running).length;
+    const isCrowded = orphans.length > 0;
+    say(this.big, isCrowded ? "" : `${running} running`);
+    say(this.small, isCrowded ? `${orphans.length} without an owner` : `${tasks.length} tasks on ${live} nodes`);
+  }
+
+  drawNodes(nodes, arcOf, byNode, isNarrow) {
+    const named = nodes.length <= NODE_NAMES_MAX;
+    const items = nodes.map((node) => ({ name: node.name, node, arc: arcOf.get(node.name), named, running: (byNode.get(node.name) ?? []).length, gap: isNarrow ? 15 : 9 }));
+    keyed(this.layers.nodes, this.kept.nodes, items, {
+      key: (item) => item.name, make: makeNode, update: updateNode,
+    });
+  }
+
+  drawTasks(tasks, places, size, named) {
+    const items = tasks.map((task) => ({ name: task.name, task, place: places.get(task.name), size, named }));
+    const order = [...items].sort((a, b) => a.place.angle - b.place.angle).map((item) => item.name);
+    keyed(this.layers.tasks, this.kept.tasks, items, { key: (item) => item.name, make: makeTask, update: updateTask });
+    if (order.join() !== this.order.join()) {
+      this.order = order;
+      this.rove();
+    }
+  }
+
+  drawRuns(runs) {
+    keyed(this.layers.runs, this.kept.runs, runs, {
+      key: (item) => item.task.running.runId,
+      make: () => s("circle", { class: "run" }),
+      update: (node, { place, size }) => {
+        set(node, "r", size);
+        style(node, "transform", `translate(${place.x.toFixed(1)}px, ${place.y.toFixed(1)}px)`);
+      },
+    });
+    keyed(this.layers.lines, this.kept.lines, runs.filter((run) => run.isGuest).slice(0, LINES_MAX), {
+      key: (item) => item.task.running.runId,
+      make: () => s("path", { class: "line" }),
+      update: (node, { line }) => set(node, "d", line),
+    });
+  }
+}
