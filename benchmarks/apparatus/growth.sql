@@ -1,6 +1,10 @@
 -- A cluster that has worked for long, made set-based by the owner of the tables, in
 -- pieces from the first to the last of a series; and what PostgreSQL counted.
 
+-- name: hurry
+-- No commit of this session waits for the disk.
+set synchronous_commit = off;
+
 -- name: quiet
 -- One event and one notification for each of millions of runs would take most of the
 -- time; the events are made below, as the trigger would have written them.
@@ -109,6 +113,11 @@ select c.relname as name,
  where c.relname in ('runs', 'events', 'entries', 'users')
    and c.relnamespace = 'public'::regnamespace
  order by c.relname;
+
+-- name: ends
+-- When the first and the last run started.
+select min(r.started_at), max(r.started_at)
+  from runs as r;
 
 -- name: differing
 -- Accounts whose balance is not the sum of their entries; there should be none.

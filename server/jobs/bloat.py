@@ -2,6 +2,10 @@
 
 Dead rows and growth come from several samples over the time of the run; the estimate
 of waste compares the last size with what the living rows need.
+
+While a transaction stays open nothing that died since can be removed: each heartbeat
+then adds the size of its row. Who holds it is in the result, and in the run's output
+once it has lasted for long.
 """
 
 from __future__ import annotations
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
 
 RELATIONS_MAX = 50
 SAMPLES_MAX = 1_000
+HELD_TRANSACTIONS_MAX = 20_000
+"""Of an old snapshot that nobody is warned of; about an hour of six nodes that do nothing else."""
 
 SQL = load("server.jobs", "bloat.sql")
 
@@ -26,7 +32,8 @@ async def check_bloat(
 ) -> dict[str, Any]:
     """The largest tables and indexes: size, growth, dead rows and estimated waste.
 
-    Growth is between the first and the last sample; dead rows are the most seen.
+    Growth is between the first and the last sample; dead rows are the most seen. heldBack: what
+    kept dead rows from being removed at the last sample, and for how many transactions.
     """
     if not 2 <= samples <= SAMPLES_MAX:
         raise ValueError(f"samples must be from 2 to {SAMPLES_MAX}, got {samples}")
@@ -41,10 +48,17 @@ async def check_bloat(
                 first_bytes.setdefault(relation.name, relation.size_bytes)
             for table in tables:
                 dead_rows_most[table.name] = max(table.dead_rows, dead_rows_most.get(table.name, 0))
+            held = await session.rows(SQL["oldest_snapshot"], {})
             dead = sum(table.dead_rows for table in tables)
             await pace.reached(sample + 1, samples, f"{dead} dead rows in {len(tables)} tables")
+    if held and held[0].transactions > HELD_TRANSACTIONS_MAX:
+        print(
+            f"WARNING: {held[0].holder} has held a snapshot for {held[0].transactions} transactions: "
+            f"no row that died since can be removed, and tables that are updated grow. End it."
+        )
     return {
         "samples": samples,
+        "heldBack": {"by": held[0].holder, "transactions": held[0].transactions} if held else None,
         "tables": [describe_table(row, first_bytes[row.name], dead_rows_most[row.name]) for row in tables],
         "indexes": [describe_index(row, first_bytes[row.name]) for row in indexes],
     }

@@ -59,3 +59,28 @@ select s.indexrelname as name,
  where s.schemaname = 'public'
  order by size_bytes desc, s.indexrelname
  limit %(relations_max)s;
+
+-- name: oldest_snapshot
+-- What reaches furthest back of all that keeps dead rows from being removed, in
+-- transactions since then; no row when nothing does. Any role may see this of any session.
+select held.transactions,
+       held.holder
+  from (
+           select greatest(age(a.backend_xmin), age(a.backend_xid)) as transactions,
+                  format('session %%s of %%s', a.pid, a.usename) as holder
+             from pg_stat_activity as a
+            where a.datname = current_database()
+              and a.pid <> pg_backend_pid()
+            union all
+           select age(p.transaction),
+                  format('prepared transaction %%s', p.gid)
+             from pg_prepared_xacts as p
+            where p.database = current_database()
+            union all
+           select greatest(age(s.xmin), age(s.catalog_xmin)),
+                  format('replication slot %%s', s.slot_name)
+             from pg_replication_slots as s
+       ) as held
+ where held.transactions is not null
+ order by held.transactions desc
+ limit 1;

@@ -320,6 +320,27 @@ def test_growth_and_waste_of_tables_and_indexes_are_found(context, application, 
     assert tables["nodes"]["wasteBytes"] is None, "never analyzed with rows, so nothing is guessed"
 
 
+def test_who_holds_an_old_snapshot_is_named_whoever_it_is_and_told_when_it_lasts(
+    context, application, owner, monkeypatch, capsys
+):
+    def held() -> dict[str, Any] | None:
+        return asyncio.run(bloat.check_bloat(context, SHORT_SECONDS, samples=2))["heldBack"]
+
+    owner.execute("begin")
+    owner.execute("select pg_current_xact_id()")  # idle from now on, without a statement or a snapshot
+    for _ in range(20):
+        application.execute("select withdraw(1, 1)")
+    found = held()
+    assert found["transactions"] >= 20
+    assert f"session {owner.info.backend_pid} of " in found["by"]
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(bloat, "HELD_TRANSACTIONS_MAX", 10)
+    held()
+    assert "no row that died since can be removed" in capsys.readouterr().out
+    owner.execute("rollback")
+    assert found["by"] not in str(held())
+
+
 def test_history_older_than_its_retention_goes_in_batches(context, owner):
     now = datetime.now(UTC)
     for number in range(25):
