@@ -16,14 +16,15 @@ from typing import Any
 import structlog
 from tornado.httpserver import HTTPServer
 
-from server import process, supervised
+from server import exposure, process, supervised
+from server.access.keyring import Keyring
 from server.cluster.membership import Membership
 from server.cluster.tenure import Tenure, TenureEvents
 from server.cron.catalogue import Catalogue
 from server.cron.loop_jobs import refuse_plain_functions
 from server.cron.runner import Runner
 from server.cron.scheduler import Scheduler
-from server.errors import DatabaseUnavailableError, NameInUseError, RingfenceError
+from server.errors import ConfigurationError, DatabaseUnavailableError, NameInUseError, RingfenceError
 from server.money.bank import Bank
 from server.money.batcher import Batcher
 from server.money.poster import Poster
@@ -35,11 +36,12 @@ from server.postgres.urls import application_url
 from server.settings import Settings
 from server.web.application import Services, make_front_door
 from server.web.feed import Feed
+from server.web.gate import Gate
 from server.web.metrics.node import LoopLag, collectors_of
 from server.web.server import make_http_server
 
-CHANNELS = ("node_events", "task_events", "task_wakeups")
-NAME_IN_USE_EXIT = 2  # what ends with this it does not restart
+CHANNELS = ("node_events", "task_events", "task_wakeups", "token_events")
+REFUSED_EXIT = 2  # what ends with this, supervisord does not restart
 FAST_STOP_SECONDS = 2.0
 HTTP_DRAIN_SECONDS_MAX = 5.0
 
@@ -66,11 +68,12 @@ class Node:
         self._membership = Membership(settings, url, self.name, self._database, self._members_changed)
         self._membership.siblings = process.siblings(settings)
         self._scheduler = Scheduler(settings, self._database, self._catalogue, self._membership)
-        self._listener = Listener(
-            url, f"ringfence {self.name}", CHANNELS, self._notified, self._membership.refresh
-        )
+        self._listener = Listener(url, f"ringfence {self.name}", CHANNELS, self._notified, self._listening)
         self._feed = Feed(self._database)
         self._lag = LoopLag()
+        self._keyring = Keyring(
+            self._database, is_told=lambda: self._listener.is_listening, changed=self._feed.look_up
+        )
         self._tenure: Tenure | None = None
         self._runner: Runner | None = None
         self._tenure_lost = asyncio.Event()
@@ -95,9 +98,9 @@ class Node:
         cluster = asyncio.create_task(self._take_part())
         await self._stop_asked.wait()
         await self._stop(http, cluster, serving)
-        if isinstance(self._failure, NameInUseError):
+        if isinstance(self._failure, NameInUseError | ConfigurationError):
             await asyncio.sleep(supervised.REFUSAL_SECONDS)
-            return NAME_IN_USE_EXIT
+            return REFUSED_EXIT
         return 0 if self._failure is None else 1
 
     def _on_sigterm(self) -> None:
@@ -112,6 +115,9 @@ class Node:
     # Start
 
     def _serve_http(self) -> HTTPServer:
+        listening = process.listening_sockets(self.settings, self.number)
+        is_required = exposure.are_tokens_required(self.settings) or exposure.are_exposed(listening)
+        self._gate = Gate(self._keyring, is_required=is_required)
         services = Services(
             settings=self.settings,
             node_name=self.name,
@@ -119,6 +125,7 @@ class Node:
             bank=Bank(self._database, self._batcher, self.settings.money.deadline_seconds),
             batcher=self._batcher,
             feed=self._feed,
+            gate=self._gate,
             readiness=self._not_ready_because,
             collectors=[
                 *collectors_of(self._membership, self._scheduler, self._listener, lambda: self._tenure),
@@ -127,7 +134,6 @@ class Node:
         )
         self._door = make_front_door(services)
         http = make_http_server(self._door)
-        listening = process.listening_sockets(self.settings, self.number)
         http.add_sockets(listening)
         addresses = [f"{host}:{port}" for host, port in (sock.getsockname()[:2] for sock in listening)]
         log.info("serving", node=self.name, pid=os.getpid(), addresses=addresses)
@@ -145,10 +151,11 @@ class Node:
             await asyncio.to_thread(prepare_schema, self.settings, self._stop_asked.is_set)
             if self._stop_asked.is_set():
                 return
+            await self._read_tokens()
             await self._define_tasks()
             self._is_prepared = True
             teller = Teller(self._database, self.name, self._batcher.tally)
-            parts = (self._listener.run(), self._scheduler.run(), teller.run())
+            parts = (self._listener.run(), self._scheduler.run(), teller.run(), self._keyring.run())
             services = [self._for_good(part) for part in parts]
             while not self._stop_asked.is_set():
                 await self._live_a_tenure()
@@ -176,6 +183,18 @@ class Node:
         task = asyncio.create_task(service)
         task.add_done_callback(ended)
         return task
+
+    async def _read_tokens(self) -> None:
+        """Returns when they are known. Raises ConfigurationError if one is needed and there is none."""
+        while not self._stop_asked.is_set():
+            try:
+                await self._keyring.read()
+            except DatabaseUnavailableError as error:
+                log.debug("the tokens wait for the database", error=str(error))
+            else:
+                if self._gate.is_required and self._keyring.is_empty:
+                    raise ConfigurationError(exposure.why_refused(self.settings))
+                return
 
     async def _define_tasks(self) -> None:
         while not self._stop_asked.is_set():
@@ -241,7 +260,15 @@ class Node:
             self._tenure.set_peers(self._membership.peers)
         self._scheduler.wake()
 
+    async def _listening(self) -> None:
+        """Reads again what may have been told while nobody listened."""
+        self._keyring.wake()
+        await self._membership.refresh()
+
     def _notified(self, channel: str, payload: str) -> None:
+        if channel == "token_events":
+            self._keyring.wake()
+            return
         self._feed.wake()
         if channel == "node_events":
             self._membership.refresh_soon()

@@ -99,6 +99,12 @@ class Money(_Section):
     deadline_seconds: Seconds = Field(10.0, alias="deadline")
 
 
+class Security(_Section):
+    """Who may ask."""
+
+    tokens: Literal["auto", "required"] = "auto"
+
+
 class Logging(_Section):
     """What the nodes write to their logs."""
 
@@ -169,6 +175,7 @@ class Settings(_Section):
     database: Database = Database()
     cluster: Cluster = Cluster()
     money: Money = Money()
+    security: Security = Security()
     logging: Logging = Logging()
     tasks: dict[TaskName, TaskSettings] = Field(default_factory=dict)
 

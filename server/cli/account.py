@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from server.cli.options import token_headers
 from server.errors import RingfenceError
 
 CALL_SECONDS_MAX = 10.0
@@ -59,7 +60,7 @@ class Service:
     ) -> dict[str, Any]:
         """The JSON object of the answer, which must have the expected status."""
         connection = self.connect()
-        headers = {"Connection": "close"}
+        headers = {"Connection": "close"} | token_headers()
         if body is not None:
             headers["Content-Type"] = "application/json"
         try:
@@ -92,9 +93,10 @@ class Account:
         """The bytes of one request. The service closes after its answer, so that its side, which
         has no ports to run out of, keeps the connection's remains (TIME_WAIT)."""
         body = json.dumps({"userId": self.user_id, "amount": amount}).encode()
+        token = "".join(f"{name}: {value}\r\n" for name, value in token_headers().items())
         head = (
             f"POST /withdraw HTTP/1.1\r\nHost: {self.service.authority}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            f"{token}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
         )
         return head.encode() + body
 

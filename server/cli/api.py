@@ -2,15 +2,14 @@
 
 import http.client
 import json
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from server.cli.account import Service, ServiceError
+from server.cli.options import token_headers
 from server.errors import RingfenceError
-from server.settings import TOKEN_VARIABLE
 
 ANSWER_SECONDS_MAX = 5.0
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
@@ -41,12 +40,6 @@ class Answer:
     at: datetime
 
 
-def headers() -> dict[str, str]:
-    """What each request carries: the caller's token, where there is one."""
-    token = os.environ.get(TOKEN_VARIABLE)
-    return {"Authorization": f"Bearer {token}"} if token else {}
-
-
 def refusal(status: int, body: bytes) -> RefusedError:
     """The error of an answer that is none, whatever its body is."""
     try:
@@ -58,7 +51,7 @@ def refusal(status: int, body: bytes) -> RefusedError:
 
 
 def call(url: str, method: str, path: str) -> Answer:
-    """Calls the API at a base URL, within ANSWER_SECONDS_MAX.
+    """Calls the API at a base URL, within ANSWER_SECONDS_MAX, with this process's token.
 
     Raises RefusedError for a problem document, ServiceError if there is no answer or
     none that can be read.
@@ -66,7 +59,7 @@ def call(url: str, method: str, path: str) -> Answer:
     service = Service(url)
     connection = service.connect(ANSWER_SECONDS_MAX)
     try:
-        connection.request(method, path, headers={"Connection": "close"} | headers())
+        connection.request(method, path, headers={"Connection": "close"} | token_headers())
         response = connection.getresponse()
         content = json.loads(response.read(ANSWER_BYTES_MAX))
         at = _moment(response.getheader("Date"))

@@ -19,6 +19,7 @@ from rich.progress import Progress as Bars
 from server import settings
 from server.cli.account import Account, Service, ServiceError
 from server.cli.crowd import Crowd, Progress
+from server.cli.options import TokenFile
 from server.cli.tally import Tally, expect, latencies
 from server.cli.verdict import Course, Verdict
 from server.errors import RingfenceError
@@ -41,6 +42,7 @@ def burst(
     amount: Annotated[int, typer.Option(min=1, help="Minor units a withdrawal.")] = 2,
     balance: Annotated[int, typer.Option(min=0, help="Opening balance of the account.")] = 10_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    token_file: TokenFile = None,
 ) -> None:
     """Withdraw from one fresh account many times at one moment, and check the arithmetic.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from server import __version__
-from server.cli import backup_commands, database, ledger, tasks
+from server.cli import backup_commands, database, ledger, tasks, token
 from server.cli.options import CARE, DATABASE, RUN, Config, Json, choose_config, settings_for
 from server.errors import ConfigurationError
 
@@ -107,8 +107,10 @@ def _serve(node: int | None, name: str | None, port: int | None, config: str | N
 
         # Or it would go on serving the public port that a new supervisord cannot bind.
         die_with_parent(signal.SIGINT, os.getppid())
+    from server.cli.token_check import refuse_without_token
     from server.node import run_node
 
+    refuse_without_token(settings)
     return run_node(settings, number)
 
 
@@ -158,6 +160,7 @@ tasks.add_to(app)
 app.add_typer(database.app, name="db", rich_help_panel=DATABASE)
 backup_commands.add_to(app)
 app.add_typer(ledger.app, name="ledger", rich_help_panel=CARE)
+app.add_typer(token.app, name="token", rich_help_panel=CARE)
 
 
 @app.command(rich_help_panel=DATABASE)

@@ -11,7 +11,7 @@ import server
 from server.cli.processes import MARK
 from server.errors import ConfigurationError
 from server.postgres import socket_folder
-from server.settings import CONFIG_VARIABLE, INSTANCES_VARIABLE, Settings
+from server.settings import CONFIG_VARIABLE, INSTANCES_VARIABLE, TOKEN_VARIABLE, Settings
 from server.shipped import shipped
 from server.supervised import stop_seconds
 
@@ -81,6 +81,8 @@ def environment(settings: Settings) -> dict[str, str]:
     """What supervisord and all below it find in their environment."""
     changed = dict(os.environ)
     changed[MARK] = str(settings.var_folder)
+    # A person's secret, which no node and no job needs.
+    changed.pop(TOKEN_VARIABLE, None)
     root = Path(server.__file__).resolve().parent.parent
     if root.name not in {"site-packages", "dist-packages"}:
         # From a checkout that is not installed, the children must find it as we did.

@@ -2,17 +2,21 @@
 
 import contextlib
 import fcntl
-import http.client
-import json
 import os
 import time
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
+
 from server.cli import configuration
 from server.cli.readiness import READY_SECONDS_MAX, StartFailedError, host_of, is_ready
 from server.cli.supervision import Supervisor, SupervisorSilentError, tail
 from server.errors import RingfenceError
+from server.postgres.profile import Profile
+from server.postgres.sessions import TimedConnection
+from server.postgres.statements import load
+from server.postgres.urls import application_url
 from server.settings import Settings
 
 POLL_SECONDS = 0.1
@@ -76,7 +80,7 @@ class Instances:
         """Returns once one is ready and a member. Raises StartFailedError if it does not come."""
         name, port = _name(number), self._settings.node_port(number)
         deadline = time.monotonic() + READY_SECONDS_MAX
-        while not (is_ready(host_of(self._settings), port) and _is_member(self._settings, port, name)):
+        while not (is_ready(host_of(self._settings), port) and _is_member(self._settings, name)):
             if time.monotonic() > deadline:
                 log = self._settings.var_folder / "log" / f"{name}.log"
                 raise StartFailedError(f"{name} does not come up; {log} ends with:\n{tail(log)}")
@@ -124,14 +128,13 @@ def _name(number: int) -> str:
     return f"node-{number}"
 
 
-def _is_member(settings: Settings, port: int, name: str) -> bool:
-    """Whether the instance sees itself among the living."""
-    connection = http.client.HTTPConnection(host_of(settings), port, timeout=ANSWER_SECONDS_MAX)
+def _is_member(settings: Settings, name: str) -> bool:
+    """Whether the instance is among the living. Straight from the table: over HTTP it may take a token."""
+    profile = Profile(application_url(settings), "ringfence restart", call_seconds_max=ANSWER_SECONDS_MAX)
+    statement = load("server.cluster", "nodes.sql")["state"]
     try:
-        connection.request("GET", "/nodes")
-        nodes: list[dict[str, Any]] = json.loads(connection.getresponse().read())["nodes"]
-    except (OSError, http.client.HTTPException, ValueError, KeyError):
+        with TimedConnection.open(profile) as connection:
+            row: Any = connection.execute(statement, {"name": name}).fetchone()
+    except psycopg.Error:
         return False  # not yet; the caller asks again until its deadline
-    finally:
-        connection.close()
-    return any(node["name"] == name and node["state"] == "live" for node in nodes)
+    return row is not None and row[0] == "live"

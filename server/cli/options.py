@@ -6,7 +6,10 @@ from typing import Annotated
 
 import typer
 
-from server.settings import CONFIG_VARIABLE, Settings, load
+from server.errors import ConfigurationError
+from server.settings import CONFIG_VARIABLE, TOKEN_VARIABLE, Settings, load
+
+TOKEN_FILE_BYTES_MAX = 1000
 
 # The groups of `ringfence --help`, in this order.
 RUN = "Run the service"
@@ -42,3 +45,43 @@ def settings_for(config: str | None) -> Settings:
     """The settings, read and checked. Raises ConfigurationError with every mistake."""
     choose_config(config)
     return load()
+
+
+def choose_token(file: str | None) -> None:
+    """Makes the token in a file the one of this process, as if RINGFENCE_TOKEN held it.
+
+    A file and a variable, and never an argument: those every user of the machine can list.
+    Raises ConfigurationError.
+    """
+    if file is None:
+        return
+    try:
+        with Path(file).open(encoding="ascii") as opened:
+            token = opened.read(TOKEN_FILE_BYTES_MAX).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"--token-file: {file}: cannot be read: {error}") from None
+    if not token or len(token.split()) != 1:
+        raise ConfigurationError(f"--token-file: {file}: expected a token and nothing else")
+    os.environ[TOKEN_VARIABLE] = token
+
+
+def token_headers() -> dict[str, str]:
+    """What tells the API who asks; nothing without a token. Raises ConfigurationError."""
+    token = os.environ.get(TOKEN_VARIABLE, "").strip()
+    if not token:
+        return {}
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise ConfigurationError(f"environment variable {TOKEN_VARIABLE}: this is no token")
+    return {"Authorization": f"Bearer {token}"}
+
+
+TokenFile = Annotated[
+    str | None,
+    typer.Option(
+        "--token-file",
+        metavar="FILE",
+        callback=choose_token,
+        is_eager=True,
+        help="A file with the token to ask with. Without it: RINGFENCE_TOKEN.",
+    ),
+]

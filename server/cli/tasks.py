@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import typer
 
-from server.cli.options import STEER, Config, settings_for
+from server.cli.options import STEER, Config, TokenFile, settings_for
 from server.errors import ConfigurationError
 
 Url = Annotated[
@@ -46,6 +46,7 @@ def top(
         bool, typer.Option("--json", help="Print JSON: an object a second, with the events since the last.")
     ] = False,
     url: Url = None,
+    token_file: TokenFile = None,
     config: Config = None,
 ) -> None:
     """Show the cluster live: nodes and their leases, tasks and their progress, and what happens.
@@ -65,6 +66,7 @@ def tasks(
     ] = False,
     json: Json = False,
     url: Url = None,
+    token_file: TokenFile = None,
     config: Config = None,
 ) -> None:
     """Show all tasks: who owns each, where it runs, how far it is, how it ended, when it is next.
@@ -77,7 +79,13 @@ def tasks(
     (task_screen.watch if watch else task_screen.show_once)(_url(url, config), as_json=json)
 
 
-def run(task: TaskName, json: Json = False, url: Url = None, config: Config = None) -> None:
+def run(
+    task: TaskName,
+    json: Json = False,
+    url: Url = None,
+    token_file: TokenFile = None,
+    config: Config = None,
+) -> None:
     """Run a task now, out of turn; its schedule stays as it is."""
     answer = _post(_url(url, config), f"/tasks/{_in_path(task)}/run")
     owner = answer["owner"]
@@ -88,7 +96,13 @@ def run(task: TaskName, json: Json = False, url: Url = None, config: Config = No
     )
 
 
-def pause(task: TaskName, json: Json = False, url: Url = None, config: Config = None) -> None:
+def pause(
+    task: TaskName,
+    json: Json = False,
+    url: Url = None,
+    token_file: TokenFile = None,
+    config: Config = None,
+) -> None:
     """Let a task start no more runs; one that runs goes on."""
     answer = _post(_url(url, config), f"/tasks/{_in_path(task)}/pause")
     running = answer["running"]
@@ -96,7 +110,13 @@ def pause(task: TaskName, json: Json = False, url: Url = None, config: Config = 
     _say(answer, json, f"{task} is paused{rest}")
 
 
-def resume(task: TaskName, json: Json = False, url: Url = None, config: Config = None) -> None:
+def resume(
+    task: TaskName,
+    json: Json = False,
+    url: Url = None,
+    token_file: TokenFile = None,
+    config: Config = None,
+) -> None:
     """Let a paused task run again, from its next time on."""
     answer = _post(_url(url, config), f"/tasks/{_in_path(task)}/resume")
     next_time = answer["nextRunAt"]
@@ -110,6 +130,7 @@ def cancel(
     ],
     json: Json = False,
     url: Url = None,
+    token_file: TokenFile = None,
     config: Config = None,
 ) -> None:
     """Stop a run; its task starts again at its next time."""

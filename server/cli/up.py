@@ -21,6 +21,7 @@ from server.cli.screen import Screen
 from server.cli.signals import Level, Signals, StopRequested
 from server.cli.stopping import stop
 from server.cli.supervision import Supervisor
+from server.cli.token_check import refuse_without_token
 from server.errors import RingfenceError
 from server.postgres import socket_folder
 from server.postgres.embedded import START_SECONDS_MAX, EmbeddedServer
@@ -86,6 +87,7 @@ class Up:
         if self._settings.database.migrate:
             with self._screen.step("Migrating the schema"):
                 migrate(self._settings)
+        refuse_without_token(self._settings)
         with self._screen.step(f"Starting {self._settings.cluster.instances} instances"):
             readiness.wait()
         self._announce()

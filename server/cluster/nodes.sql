@@ -66,3 +66,9 @@ select v.version,
  ) as v
  where n.state <> 'dead'
  order by n.name;
+
+-- name: state
+-- What the table says of one node; no row where it never joined.
+select n.state
+  from nodes as n
+ where n.name = %(name)s;

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Index,
     Integer,
     Interval,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     Table,
@@ -208,4 +209,50 @@ events = Table(
     CheckConstraint("length(detail) <= 1000", name="event_detail_short"),
     Index("events_of_nodes", "id", postgresql_where=text("channel = 'node_events'")),
     comment="What happened to tasks and nodes, in commit order.",
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Text(collation="C"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("user_id", BigInteger),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+    _moment("expires_at", nullable=True),
+    _moment("revoked_at", nullable=True),
+    _moment("last_used_at", nullable=True),
+    PrimaryKeyConstraint("id", name="tokens_pkey"),
+    CheckConstraint("id ~ '^[0-9a-f]{12}$'", name="token_id_form"),
+    CheckConstraint("length(name) <= 100", name="token_name_short"),
+    CheckConstraint("octet_length(digest) = 32", name="token_digest_is_sha256"),
+    CheckConstraint(
+        "cardinality(scopes) between 1 and 4 and scopes <@ array['money', 'read', 'operate', 'admin']",
+        name="token_scopes_known",
+    ),
+    CheckConstraint(
+        "user_id is null or scopes <@ array['money', 'read']", name="token_of_one_account_is_limited"
+    ),
+    comment="Who may ask for what; digests alone. Use create_token() and revoke_token().",
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigInteger, Identity(always=True)),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+    *(
+        Column(name, Text, nullable=False)
+        for name in ("actor_kind", "actor", "actor_name", "action", "target", "outcome", "peer", "node")
+    ),
+    PrimaryKeyConstraint("id", name="audit_pkey"),
+    CheckConstraint("actor_kind in ('token', 'anonymous', 'role')", name="audit_actor_kind_known"),
+    CheckConstraint(
+        "length(actor) <= 100 and length(actor_name) <= 100 and length(action) <= 100 "
+        "and length(target) <= 100 and length(outcome) <= 100 and length(peer) <= 100 "
+        "and length(node) <= 100",
+        name="audit_texts_short",
+    ),
+    comment="Append-only: who did what, when, from where, and what came of it.",
 )

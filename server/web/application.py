@@ -10,7 +10,7 @@ from tornado.web import Application, RequestHandler
 
 from server import __version__
 from server.errors import RouteNotFoundError
-from server.web import cluster, event_stream, health, money, page, placement, pulse
+from server.web import cluster, event_stream, health, money, page, placement, pulse, session
 from server.web.admission import prefers
 from server.web.contract import handlers as contract
 from server.web.handlers import JsonHandler
@@ -102,6 +102,7 @@ def make_application(services: Services, scrape: Scrape, metrics: RequestMetrics
         *cluster.routes(services),
         *placement.routes(),
         *event_stream.routes(),
+        *session.routes(),
         *health.routes(services, scrape),
         *contract.routes(),
         *page.routes(files),

@@ -89,7 +89,7 @@ class EventsHandler(JsonHandler):
         # The place at once: who is cut off before the first event comes back to it.
         await self._send([*lines, _place(position)])
         serial = 0
-        while not self.feed.is_closed:
+        while not self.feed.is_closed and self.services.gate.keyring.is_in_force(self.caller):
             news = self.feed.news
             position, serial = await self._send_what_is_new(position, serial)
             await self._pause(news, position)

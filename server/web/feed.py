@@ -85,6 +85,10 @@ class Feed:
         """Something was told, or the listener is back: look."""
         self._waker.wake()
 
+    def look_up(self) -> None:
+        """Lets all streams look whether they may go on."""
+        self._tell()
+
     def close(self) -> None:
         """Ends all streams."""
         self.is_closed = True

@@ -15,6 +15,7 @@ import msgspec
 from tornado.http1connection import HTTP1Connection
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
+from server.access.tokens import Caller
 from server.errors import BodyTooLargeError, MethodNotAllowedError, RingfenceError
 from server.web import admission, problem
 from server.web.parameters import Parameters
@@ -24,7 +25,7 @@ from server.web.unforeseen import answerable
 
 DISCARDED_BYTES_MAX = 16 * 1024 * 1024
 DISCARD_SECONDS_MAX = 5.0
-_METHODS = ("get", "post")
+_METHODS = ("get", "post", "delete")
 
 
 @stream_request_body
@@ -39,6 +40,8 @@ class JsonHandler(RequestHandler):
     """The media types of a successful answer."""
 
     query: Parameters
+    caller: Caller
+    """Who asks, once the request is admitted."""
 
     def __init_subclass__(cls) -> None:
         own = [name for name in _METHODS if getattr(cls, name) is not getattr(RequestHandler, name)]
@@ -84,6 +87,9 @@ class JsonHandler(RequestHandler):
         admission.check_length(self.request.headers, self.body_bytes_max)
         if self.request.method not in self.allowed:
             raise MethodNotAllowedError(self.request.method or "", self.allowed)
+        self.caller = self.services.gate.admit(
+            self.request.method or "", self.route, self.request.headers, self.request
+        )
         admission.check_media_type(self.request.headers)
         admission.check_accept(self.request.headers, self.offers)
         if self.parameters is not None:

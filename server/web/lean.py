@@ -31,6 +31,7 @@ from server.money.outcomes import Operation
 from server.money.postings import Posted, Wish
 from server.web import replies
 from server.web.admission import BODY_BYTES_MAX, check_accept, check_head, check_media_type
+from server.web.gate import Sender
 from server.web.idempotency import key_of
 from server.web.limits import BODY_SECONDS_MAX, IDLE_SECONDS_MAX
 from server.web.metrics.requests import RequestMetrics
@@ -39,7 +40,7 @@ from server.web.unforeseen import answerable
 
 ROUTES: Mapping[str, Operation] = {"/withdraw": "withdraw", "/deposit": "deposit"}
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
-_UNUSUAL = ("Transfer-Encoding", "Expect", "Content-Encoding")
+_UNUSUAL = ("Transfer-Encoding", "Expect", "Content-Encoding", "Cookie", "Origin", "Sec-Fetch-Site")
 LOOK_SECONDS = 1.0
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
 
@@ -154,11 +155,16 @@ class _Fork(HTTPMessageDelegate):
         if self._other is not None:
             self._other.finish()
             return
+        services = self._door.services
         try:
+            caller = services.gate.admit("POST", self._route, self._headers, self._sender)
             self._key = key_of(self._headers)
             self._movement = parse_movement(self._body)
-            answer = self._door.services.bank.move(
-                ROUTES[self._route], self._movement, Wish(key=self._key, is_wanted=self._is_wanted)
+            caller.check_account(self._movement.user_id, "money")
+            answer = services.bank.move(
+                ROUTES[self._route],
+                self._movement,
+                Wish(key=self._key, client=caller.token, is_wanted=self._is_wanted),
             )
         except Exception as error:
             self._refuse(error)
@@ -166,6 +172,10 @@ class _Fork(HTTPMessageDelegate):
             # While its answer is made, a connection tells nobody but this that it was closed.
             self._connection.set_close_callback(self._go)
             answer.add_done_callback(self._answer)
+
+    @property
+    def _sender(self) -> Sender:
+        return cast(Sender, self._connection.context)
 
     def on_connection_close(self) -> None:
         self._go()

@@ -34,11 +34,11 @@ class EntriesPage(Struct, frozen=True):
 
 
 class _KeyedHandler(JsonHandler):
-    """Takes an Idempotency-Key."""
+    """Takes an Idempotency-Key, which is the client's own: another token's is another key."""
 
     def admit(self) -> None:
         super().admit()
-        self.wish = Wish(key=key_of(self.request.headers), is_wanted=self.is_wanted)
+        self.wish = Wish(key=key_of(self.request.headers), client=self.caller.token, is_wanted=self.is_wanted)
 
 
 class _MovementHandler(_KeyedHandler):
@@ -46,6 +46,7 @@ class _MovementHandler(_KeyedHandler):
 
     async def post(self) -> None:
         movement = parse_movement(self.body())
+        self.caller.check_account(movement.user_id, "money")
         (posted,) = await self.services.bank.move(self.operation, movement, self.wish)
         self.send(replies.of_movement(movement, posted, self.wish.key))
 
@@ -89,6 +90,8 @@ class WithdrawalsHandler(_KeyedHandler):
 
     async def post(self) -> None:
         movements = parse_withdrawals(self.body())
+        for user_id in {movement.user_id for movement in movements}:
+            self.caller.check_account(user_id, "money")
         posted = await self.services.bank.withdraw_all(movements, self.wish)
         self.send(replies.of_movements(movements, posted, self.wish.key))
 
@@ -121,6 +124,7 @@ class UserHandler(JsonHandler):
         moment = self.query.moment("at")
         self.query.done()
         number = id_in_path("userId", user_id)
+        self.caller.check_account(number, "read")
         if moment is None:
             self.answer(await self.services.bank.account(number))
             return
@@ -143,7 +147,9 @@ class EntriesHandler(JsonHandler):
         limit = self.query.whole_number("limit", PAGE_ENTRIES, PAGE_ENTRIES_MAX)
         before = self.query.cursor("cursor", "entry")
         self.query.done()
-        page = await self.services.bank.entries(id_in_path("userId", user_id), before, limit)
+        number = id_in_path("userId", user_id)
+        self.caller.check_account(number, "read")
+        page = await self.services.bank.entries(number, before, limit)
         following = cursor_after("entry", page.entries[-1].id) if page.more else None
         self.answer(EntriesPage(page.entries, following))
 
@@ -152,7 +158,9 @@ class RequestIdHandler(JsonHandler):
     """GET /requests/{requestId}: the entry that a movement left, or 404 no_movement."""
 
     async def get(self, request_id: str) -> None:
-        self.answer(await self.services.bank.movement(request_id_in_path("requestId", request_id)))
+        entry = await self.services.bank.movement(request_id_in_path("requestId", request_id))
+        self.caller.check_account(entry.user_id, "read")
+        self.answer(entry)
 
 
 class LedgerCheckHandler(JsonHandler):

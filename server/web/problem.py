@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from tornado.web import HTTPError
 
+from server.access.refusals import AccessError
 from server.errors import (
     DatabaseUnavailableError,
     MethodNotAllowedError,
@@ -58,6 +59,8 @@ def headers(error: RingfenceError) -> Mapping[str, str]:
         return {"Retry-After": str(math.ceil(error.retry_after_seconds))}
     if isinstance(error, MethodNotAllowedError):
         return {"Allow": ", ".join(error.allowed)}
+    if isinstance(error, AccessError):
+        return error.headers
     return {}
 
 

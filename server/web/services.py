@@ -10,6 +10,7 @@ from server.money.batcher import Batcher
 from server.postgres.connections import Database
 from server.settings import Settings
 from server.web.feed import Feed
+from server.web.gate import Gate
 
 
 @dataclass(frozen=True)
@@ -27,5 +28,6 @@ class Services:
     bank: Bank
     batcher: Batcher
     feed: Feed
+    gate: Gate
     readiness: Callable[[], list[str]]
     collectors: Sequence[Collector] = ()

@@ -43,6 +43,16 @@ def hasty_service(io_loop: IOLoop, database, tmp_path: Path) -> Iterator[Service
 
 
 @pytest.fixture
+def guarded(io_loop: IOLoop, database, tmp_path: Path) -> Iterator[Service]:
+    """A node that needs tokens; it has read them once, when there were none."""
+    running = Service(database, tmp_path, tokens=True)
+    io_loop.run_sync(running.start)
+    io_loop.run_sync(running.keyring.read)
+    yield running
+    io_loop.run_sync(running.stop)
+
+
+@pytest.fixture
 def ways(io_loop: IOLoop, database, tmp_path: Path) -> Iterator[tuple[Way, Way]]:
     """The lean path and the handlers, over one database whose ids all have six digits."""
     with database.connect_as_owner() as owner:

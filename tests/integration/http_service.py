@@ -16,6 +16,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPRequest
 from tornado.httputil import HTTPHeaders
 from tornado.netutil import bind_sockets
 
+from server.access.keyring import Keyring
 from server.money.bank import Bank
 from server.money.batcher import Batcher
 from server.money.poster import Poster
@@ -23,6 +24,7 @@ from server.postgres.connections import Database
 from server.settings import Settings, TaskSettings
 from server.web.application import Services, make_front_door
 from server.web.feed import Feed
+from server.web.gate import Gate
 from server.web.server import make_http_server
 
 JSON = {"Content-Type": "application/json"}
@@ -56,10 +58,19 @@ class Answer:
 
 
 class Service:
-    """Starts and stops with the test's loop; nodes are many applications over one database."""
+    """Starts and stops with the test's loop; nodes are many applications over one database.
+
+    With tokens it needs them; it reads them when a test says keyring.read().
+    """
 
     def __init__(
-        self, database, home: Path, *, name: str = "node-1", deadline_seconds: float = DEADLINE_SECONDS
+        self,
+        database,
+        home: Path,
+        *,
+        name: str = "node-1",
+        deadline_seconds: float = DEADLINE_SECONDS,
+        tokens: bool = False,
     ):
         self.reasons: list[str] = []
         self.settings = Settings(
@@ -72,6 +83,7 @@ class Service:
         self.batcher = Batcher(self.poster)
         self.bank = Bank(self.database, self.batcher, deadline_seconds)
         self.feed = Feed(self.database)
+        self.keyring = Keyring(self.database, changed=self.feed.look_up)
         services = Services(
             settings=self.settings,
             node_name=name,
@@ -79,6 +91,7 @@ class Service:
             bank=self.bank,
             batcher=self.batcher,
             feed=self.feed,
+            gate=Gate(self.keyring, is_required=tokens),
             readiness=lambda: list(self.reasons),
         )
         self.door = make_front_door(services)

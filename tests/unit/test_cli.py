@@ -13,7 +13,7 @@ import pytest
 from server.cli import configuration, lock, main, ports
 from server.cli.commands import app
 from server.errors import ConfigurationError
-from server.node import NAME_IN_USE_EXIT
+from server.node import REFUSED_EXIT
 from server.postgres.socket_folder import SOCKET_PATH_BYTES_MAX, socket_folder
 from server.process import siblings
 from server.settings import Settings, load
@@ -263,7 +263,7 @@ def test_an_instance_whose_name_is_taken_is_not_started_again_in_a_circle(projec
     shipped.read(project / "supervisord.conf")
     node = shipped["fcgi-program:node"]
     assert node["autorestart"] == "unexpected"
-    assert node["exitcodes"].split(",") == [str(NAME_IN_USE_EXIT)]
+    assert node["exitcodes"].split(",") == [str(REFUSED_EXIT)]
     # What ends sooner counts as a false start, and is repeated whatever its exit code.
     assert float(node["startsecs"]) < REFUSAL_SECONDS
 

@@ -18,6 +18,7 @@ from server.cli import api
 from server.cli.account import Service, ServiceError
 from server.cli.live.picture import RESET, Happened, News, Seen, Told, Trouble
 from server.cli.live.sent_events import Sent, StreamReader
+from server.cli.options import token_headers
 from server.errors import RingfenceError
 
 REFRESH_SECONDS = 1.0
@@ -103,11 +104,11 @@ class EventStream:
     def connected(self) -> Iterator[http.client.HTTPResponse]:
         """The answer whose body is the stream. Raises ServiceError, RefusedError, OSError or ValueError."""
         with contextlib.closing(self._service.connect(api.ANSWER_SECONDS_MAX)) as connection:
-            connection.request("GET", "/healthz", headers=api.headers())
+            connection.request("GET", "/healthz", headers=token_headers())
             # One connection is served by one instance, whichever took it from the public port.
             self.node = str(json.loads(connection.getresponse().read())["node"])
             since = "" if self.place is None else f"?since={self.place}"
-            connection.request("GET", f"/events{since}", headers=api.headers())
+            connection.request("GET", f"/events{since}", headers=token_headers())
             response = connection.getresponse()
             if response.status != 200:
                 raise api.refusal(response.status, response.read(PROBLEM_BYTES_MAX))

@@ -11,8 +11,15 @@ from typing import Any
 import msgspec
 
 from server import __version__
+from server.access.refusals import (
+    CrossSiteRequestError,
+    ForbiddenError,
+    InvalidTokenError,
+    UnauthenticatedError,
+)
 from server.errors import (
     BodyTooLargeError,
+    DatabaseUnavailableError,
     HeadTooLargeError,
     NotAcceptableError,
     RequestError,
@@ -23,7 +30,9 @@ from server.errors import (
 from server.web import problem
 from server.web.contract.operations import OPERATIONS, Errors, Operation
 from server.web.contract.problems import MEMBERS
+from server.web.gate import COOKIE
 from server.web.idempotency import KEY_CHARACTERS_MAX, NAME, REPLAYED
+from server.web.scopes import Need, need_of
 
 _REFERENCE = "#/components/schemas/{name}"
 _ALWAYS: Errors = (
@@ -44,20 +53,41 @@ _KEY = {
 }
 
 
+_SIGNED: Errors = (UnauthenticatedError, InvalidTokenError, ForbiddenError, DatabaseUnavailableError)
+_SECURITY_SCHEMES = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A token of `ringfence token create`, with the scope that the operation names.",
+    },
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": COOKIE,
+        "description": "The cookie of `POST /session`. Requests that change something need "
+        "`X-Ringfence-Page: 1` besides.",
+    },
+}
+
+
 @cache
-def openapi_document() -> bytes:
-    """The document as JSON."""
-    return msgspec.json.encode(make_document(OPERATIONS))
+def openapi_document(*, is_token_required: bool = False) -> bytes:
+    """The document as JSON, of an instance that needs tokens or of one that takes them."""
+    return msgspec.json.encode(make_document(OPERATIONS, is_token_required=is_token_required))
 
 
-def make_document(operations: Sequence[Operation]) -> dict[str, Any]:
+def make_document(operations: Sequence[Operation], *, is_token_required: bool = False) -> dict[str, Any]:
     """The document as an object."""
     types = [kind for one in operations for kind in (*_kinds(one.answer), *_kinds(one.body))]
     schemas, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
     found = dict(zip(map(repr, types), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for one in operations:
-        paths.setdefault(one.path, {})[one.method] = _operation(one, found)
+        described = _operation(one, found)
+        need = need_of(one.method.upper(), one.path)
+        if need is not None:
+            described["security"] = _security(need, is_required=is_token_required)
+        paths.setdefault(one.path, {})[one.method] = described
     return {
         "openapi": "3.1.0",
         "info": {
@@ -72,10 +102,14 @@ def make_document(operations: Sequence[Operation]) -> dict[str, Any]:
         "tags": [
             {"name": "money", "description": "Accounts and their ledger."},
             {"name": "tasks", "description": "Background tasks, their runs, and the nodes that run them."},
+            {"name": "session", "description": "Signing in from a browser."},
             {"name": "service", "description": "The service itself."},
         ],
         "paths": paths,
-        "components": {"schemas": {**components, **_problems(operations)}},
+        "components": {
+            "schemas": {**components, **_problems(operations)},
+            "securitySchemes": _SECURITY_SCHEMES,
+        },
     }
 
 
@@ -103,13 +137,12 @@ def _operation(one: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     schema = {"type": "string"}
     if one.answer is not None:
         schema = _any_of([schemas[repr(kind)] for kind in _kinds(one.answer)])
-    success: dict[str, Any] = {
-        "description": HTTPStatus(one.status).phrase,
-        "content": {
+    success: dict[str, Any] = {"description": HTTPStatus(one.status).phrase}
+    if one.status != HTTPStatus.NO_CONTENT:
+        success["content"] = {
             one.media_type: {"schema": schema},
             **{kind: {"schema": {"type": "string"}} for kind in one.other_media_types},
-        },
-    }
+        }
     if one.is_keyed:
         success["headers"] = {
             REPLAYED: {"description": "`true` if the key had its answer before.", "schema": {"const": "true"}}
@@ -118,9 +151,21 @@ def _operation(one: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     described["responses"] = {
         str(one.status): success,
         **(unchanged if one.method == "get" and one.answer is not None else {}),
-        **_refusals((*one.errors, *_ALWAYS)),
+        **_refusals(_errors(one)),
     }
     return described
+
+
+def _errors(one: Operation) -> Errors:
+    """What an operation may answer: its own errors, those of who may ask, and those of any request."""
+    signed = () if need_of(one.method.upper(), one.path) is None else _SIGNED
+    return (*one.errors, *signed, *(() if one.method == "get" else (CrossSiteRequestError,)), *_ALWAYS)
+
+
+def _security(need: Need, *, is_required: bool) -> list[dict[str, list[str]]]:
+    """The ways to authenticate, with the scope; nothing at all is one of them where no token is needed."""
+    ways: list[dict[str, list[str]]] = [{"bearer": [need.scope]}, {"session": [need.scope]}]
+    return ways if is_required else [{}, *ways]
 
 
 def _refusals(errors: Iterable[type[RingfenceError]]) -> dict[str, Any]:
@@ -159,7 +204,7 @@ def _any_of(schemas: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _problems(operations: Sequence[Operation]) -> dict[str, Any]:
     kinds: dict[str, type[RingfenceError]] = {
-        error.code: error for one in operations for error in (*one.errors, *_ALWAYS)
+        error.code: error for one in operations for error in _errors(one)
     }
     return {_name(code): _problem(kinds[code]) for code in sorted(kinds)}
 

@@ -12,7 +12,8 @@ class OpenApiHandler(JsonHandler):
     parameters = None
 
     def get(self) -> None:
-        self.send(Reply(200, JSON, {}, openapi_document()))
+        is_required = self.services.gate.is_required
+        self.send(Reply(200, JSON, {}, openapi_document(is_token_required=is_required)))
 
 
 def routes() -> tuple[Route, ...]:

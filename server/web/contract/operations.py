@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from server.access.refusals import InvalidTokenError
 from server.cluster.placement import Placement
 from server.cron.history import STATUSES, RunInFull, TaskState
 from server.errors import (
@@ -43,6 +44,7 @@ from server.web.health import NotReadyError
 from server.web.money import EntriesPage
 from server.web.page_files import HTML, MEDIA_TYPES
 from server.web.pulse import SECONDS, SECONDS_MAX
+from server.web.session import SessionBody, SessionState
 
 Errors = tuple[type[RingfenceError], ...]
 Schema = Mapping[str, Any]
@@ -251,6 +253,17 @@ SERVICE = (
         media_type=MEDIA_TYPES["js"], other_media_types=(MEDIA_TYPES["css"], MEDIA_TYPES["svg"]),
         places={"version": {"type": "string"}, "file": {"type": "string"}}, errors=(RouteNotFoundError,),
     ),
+    Operation(
+        "get", "/session", "session", "Whether requests need a token, and who is signed in", SessionState,
+        errors=DATABASE,
+    ),
+    Operation(
+        "post", "/session", "session", "Sign in with a token, for a browser", SessionState,
+        body=SessionBody, errors=(*BODY, *DATABASE, InvalidTokenError),
+        description="The cookie that it sets authenticates requests of the same origin. Those that "
+        "change something need the header `X-Ringfence-Page: 1` besides.",
+    ),
+    Operation("delete", "/session", "session", "Sign out", None, status=204),
 )  # fmt: skip
 
 OPERATIONS = (*MONEY, *TASKS, *SERVICE)

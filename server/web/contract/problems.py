@@ -30,6 +30,7 @@ MEMBERS: Mapping[str, Mapping[str, Any]] = {
     "outcome_unknown": {"requestId": _TEXT},
     "idempotency_key_reused": {"idempotencyKey": _TEXT},
     "idempotency_conflict": {"idempotencyKey": _TEXT},
+    "forbidden": {"scope": _TEXT},
     "not_ready": {"reasons": {"type": "array", "items": _TEXT, "minItems": 1}},
     "internal_error": {"instance": _TEXT},
 }
