@@ -22,7 +22,7 @@ VENV_STATE := $(shell \
     && $(BIN)/python -c '' 2>/dev/null && echo usable)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check verify burst chaos storm ha bench failover clean venv
+.PHONY: help install run test check verify burst chaos storm ha alerts bench failover clean venv
 
 help:
 	@echo 'make run       install what is needed and run everything here, until Ctrl-C'
@@ -33,6 +33,7 @@ help:
 	@echo 'make chaos     money and tasks while things die (ROUNDS=10; RUNS=2000 SEED=7: longer)'
 	@echo 'make storm     the part of chaos about tasks alone (ARGS=--help)'
 	@echo 'make ha        six nodes on two PostgreSQL under Patroni, the primary killed in a burst'
+	@echo 'make alerts    the alert rules of deploy/prometheus, by promtool'
 	@echo 'make bench     Ringfence beside other servers, an hour (ARGS=--quick: minutes)'
 	@echo 'make failover  Ringfence beside other schedulers when a worker dies, 45 minutes (ARGS=--quick)'
 	@echo 'make install   only install, into $(VENV)'
@@ -74,6 +75,11 @@ storm: $(INSTALLED_TEST)
 ha: $(INSTALLED_HA)
 	@deploy/patroni/install-etcd
 	@$(if $(PROGRAMS),RINGFENCE__HA_PROGRAMS=$(PROGRAMS)) $(BIN)/python -m pytest deploy/patroni -rP $(ARGS)
+
+alerts: | venv
+	@deploy/prometheus/install-promtool
+	@PATH="$$PATH:$(CURDIR)/$(VENV)/prometheus/usr/bin"; \
+	    promtool check config deploy/prometheus/prometheus.yml && promtool test rules deploy/prometheus/rules*_test.yml
 
 bench: $(INSTALLED_BENCH)
 	@$(BIN)/python benchmarks/burst.py $(ARGS)

@@ -21,6 +21,7 @@ class ClusterFigures:
     the members were seen to change, by `joined`, `draining` and `gone`. soft_stops: how
     often this node stopped its runs by itself since no renewal came. refusals: how often
     its lease was found to be over. guardians_lost: guardians that died or did not answer.
+    clock_steps: how often the database's clock was seen to step.
     """
 
     heartbeat_seconds: Distribution = field(default_factory=Distribution)
@@ -30,6 +31,7 @@ class ClusterFigures:
     soft_stops: int = 0
     refusals: int = 0
     guardians_lost: int = 0
+    clock_steps: int = 0
 
 
 def changes(before: Sequence[Member], after: Sequence[Member]) -> list[str]:

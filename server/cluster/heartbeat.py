@@ -44,7 +44,8 @@ log = structlog.get_logger(__name__)
 class Beat:
     """What one successful heartbeat told.
 
-    sent_at: CLOCK_BOOTTIME, seconds. answer_seconds: from then to its answer.
+    sent_at: CLOCK_BOOTTIME, seconds. answer_seconds: from then to its answer. clock_steps:
+    how often the database's clock was seen to step until then, since this thread began.
     """
 
     sent_at: float
@@ -52,6 +53,7 @@ class Beat:
     runs: frozenset[int]
     cancels: frozenset[int]
     answer_seconds: float = 0.0
+    clock_steps: int = 0
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,14 @@ class Heartbeat(threading.Thread):
             return False
         lease = Lease(sent_at, self._pace.ttl_seconds, self._pace.margin_seconds)
         self._soft_stop.renew(lease)
-        beat = Beat(sent_at, row.membership, frozenset(row.runs), frozenset(row.cancels), heard_at - sent_at)
+        beat = Beat(
+            sent_at,
+            row.membership,
+            frozenset(row.runs),
+            frozenset(row.cancels),
+            heard_at - sent_at,
+            self._watch.steps,
+        )
         self._holder.renewed(lease, beat)
         self._watch.observe(
             Reading(sent_at, heard_at, row.clock, (self._connections_made, row.server_started, row.timeline))

@@ -58,6 +58,7 @@ class Tenure:
         self._peers: tuple[Peer, ...] = ()
         self._holds = 0
         self._loop_jobs = 0
+        self._clock_steps = 0
         self._risk_untold = False  # set by the heartbeat's side, until the loop has heard of it
         self.deadlines = Deadlines(lambda: self.guardian, self._guardian_gone_in_any_thread)
         self._guard = threading.Lock()  # over the lease and the holds, which two threads change
@@ -147,6 +148,8 @@ class Tenure:
         self.deadlines.heard(beat)
         self._loop.call_soon_threadsafe(self._events.beaten, beat)
         self.figures.heartbeat_seconds.observe(beat.answer_seconds)
+        self.figures.clock_steps += beat.clock_steps - self._clock_steps
+        self._clock_steps = beat.clock_steps
 
     def missed(self) -> None:
         self.figures.heartbeats_failed += 1

@@ -41,13 +41,17 @@ class Reading:
 
 
 class Watch:
-    """Follows readings; `is_complete` says whether a sweep is allowed now."""
+    """Follows readings; `is_complete` says whether a sweep is allowed now.
+
+    steps: how often the database's clock was seen not to advance as this node's did.
+    """
 
     def __init__(self, ttl_seconds: float, margin_seconds: float, gap_seconds_max: float) -> None:
         self._ttl_seconds = ttl_seconds
         self._tolerance_seconds = margin_seconds / 2
         self._gap_seconds_max = gap_seconds_max
         self._readings: deque[Reading] = deque()
+        self.steps = 0
 
     def observe(self, reading: Reading) -> None:
         """Takes the next reading; begins anew if it does not continue those that are kept.
@@ -56,7 +60,10 @@ class Watch:
         and another one back pass for steady; kept for two ttl, so that the honest
         drift of two clocks over a day does not count.
         """
-        if self._readings and not self._continues(reading):
+        if self._readings and not self._is_next(reading):
+            self._readings.clear()
+        if self._readings and not self._is_steady(reading):
+            self.steps += 1
             self._readings.clear()
         self._readings.append(reading)
         horizon = reading.sent_seconds - 2 * self._ttl_seconds
@@ -85,11 +92,13 @@ class Watch:
             seconds=own_seconds + ahead + self._tolerance_seconds
         )
 
-    def _continues(self, reading: Reading) -> bool:
+    def _is_next(self, reading: Reading) -> bool:
         last = self._readings[-1]
         # What the clock did in a gap, and undid, nobody saw.
-        if reading.origin != last.origin or reading.sent_seconds - last.sent_seconds > self._gap_seconds_max:
-            return False
+        gap_seconds = reading.sent_seconds - last.sent_seconds
+        return reading.origin == last.origin and gap_seconds <= self._gap_seconds_max
+
+    def _is_steady(self, reading: Reading) -> bool:
         readings = (*self._readings, reading)
         highest = max(one.ahead_seconds_max for one in readings)
         lowest = min(one.ahead_seconds_min for one in readings)

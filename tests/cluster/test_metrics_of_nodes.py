@@ -11,7 +11,12 @@ from fleet import Fleet, wait_until
 from server.web.metrics.document import SECTIONS
 
 NAMED = re.compile(r"\b(?:ringfence|process)_[a-z_]+[a-z]\b")
-DOCUMENTS = ("docs/metrics.md",)
+DOCUMENTS = (
+    "docs/metrics.md",
+    "docs/operations.md",
+    "deploy/prometheus/rules.yml",
+    "deploy/grafana/ringfence.json",
+)
 SUFFIXES = re.compile(r"_(?:bucket|count|sum)$")
 
 

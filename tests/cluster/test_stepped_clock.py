@@ -34,6 +34,7 @@ def test_a_step_back_or_one_that_leaves_the_leases_something_moves_nothing(worki
     began = boot_time()
     wait_until(lambda: work_goes_on(fleet, began), 30, "work for longer than a lease")
     assert running() == before
+    assert fleet.metrics(1)["ringfence_clock_steps_total",] >= 1
     assert overlaps(fleet.testimony()) == []
 
 

@@ -99,3 +99,10 @@ def test_a_new_watch_after_a_break_takes_a_whole_ttl_again():
         assert not watch.is_complete
     watch.observe(reading(31))
     assert watch.is_complete
+
+
+def test_a_step_is_counted_and_another_connection_is_none():
+    steady = [reading(second) for second in range(16)]
+    assert watch_over(*steady).steps == 0
+    assert watch_over(*steady, reading(16, step=3600), reading(17, step=3600)).steps == 1
+    assert watch_over(*steady, reading(16, origin=("connection 2", *ORIGIN[1:]))).steps == 0

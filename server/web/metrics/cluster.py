@@ -49,6 +49,11 @@ HEARTBEATS_FAILED = Definition(
     "ringfence_heartbeats_failed_total",
     "Heartbeats without an answer within 2 s, or with an error.",
 )
+CLOCK_STEPS = Definition(
+    "counter",
+    "ringfence_clock_steps_total",
+    "How often the database's clock did not advance as this node's did; no lease is judged for one ttl then.",
+)
 WATCHDOG = Definition(
     "counter",
     "ringfence_watchdog_stops_total",
@@ -59,7 +64,8 @@ WATCHDOG = Definition(
     ("kind",),
 )
 DEFINITIONS = (
-    LEASE, TTL, SOFT_STOP, NODES, MEMBERSHIP_CHANGES, JOINS, HEARTBEAT_SECONDS, HEARTBEATS_FAILED, WATCHDOG,
+    LEASE, TTL, SOFT_STOP, NODES, MEMBERSHIP_CHANGES, JOINS, HEARTBEAT_SECONDS, HEARTBEATS_FAILED,
+    CLOCK_STEPS, WATCHDOG,
 )  # fmt: skip
 
 
@@ -86,6 +92,7 @@ class ClusterCollector(Collector):
         yield JOINS.of(figures.joins)
         yield HEARTBEAT_SECONDS.spread({(): figures.heartbeat_seconds})
         yield HEARTBEATS_FAILED.of(figures.heartbeats_failed)
+        yield CLOCK_STEPS.of(figures.clock_steps)
         stops = {
             "soft": figures.soft_stops,
             "refused": figures.refusals,

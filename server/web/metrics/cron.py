@@ -6,6 +6,7 @@ of a task as such (overdue, interval, paused) every node says alike: take the ma
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import product
 
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
@@ -15,6 +16,8 @@ from server.cron.expectation import longest_gap_seconds
 from server.cron.scheduler import Scheduler
 from server.cron.view import TaskView
 from server.web.metrics.definition import Definition, Labels, bounded
+
+ALARMING = ("failed", "timed_out")
 
 STARTED = Definition(
     "counter",
@@ -91,7 +94,7 @@ class CronCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         figures = self._scheduler.figures
         yield STARTED.each(bounded(dict(figures.started), sum))
-        yield ENDED.each(bounded(dict(figures.ended), sum))
+        yield ENDED.each(bounded(self._ended(), sum))
         yield RUN_SECONDS.each(bounded(_by_task(figures.run_seconds), sum))
         runner = self._scheduler.runner
         yield RUNNING.each(bounded(_by_task(dict(runner.running()) if runner else {}), max))
@@ -101,6 +104,12 @@ class CronCollector(Collector):
         yield SKIPPED.each(bounded(dict(figures.skipped), sum))
         yield from self._of_tasks()
         yield from self._of_owners()
+
+    def _ended(self) -> dict[tuple[str, str], int]:
+        """Failures from the start, at 0: of a counter that appears with 1 nobody sees that it grew."""
+        view = self._scheduler.view
+        names = view.tasks if view else ()
+        return dict.fromkeys(product(names, ALARMING), 0) | self._scheduler.figures.ended
 
     def _of_tasks(self) -> Iterator[Metric]:
         view = self._scheduler.view

@@ -39,7 +39,9 @@ HEAD = """\
 
 `GET /metrics` answers in the text form of Prometheus. This list is made of the texts that it serves, by \
 `python -m server.web.metrics.document`, and a test holds the two together. \
-[deploy/prometheus](../deploy/prometheus) has the scrape configuration of six instances.
+[operations.md](operations.md) says what to watch and what to do; \
+[deploy/prometheus](../deploy/prometheus) has the scrape configuration of six instances and the alarms, \
+[deploy/grafana](../deploy/grafana) a dashboard.
 
 Scrape each instance on the port of its own. The public port is answered by any of them, another one each \
 time, so its counters seem to jump; `ringfence_instance_info` says which one it was:

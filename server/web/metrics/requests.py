@@ -13,6 +13,8 @@ from server.web.metrics.definition import Definition
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER_METHOD = "other"
+ALARMING = ("account_busy", "database_unavailable", "internal_error", "outcome_unknown", "overloaded")
+"""Codes that are there from the start, at 0: of a counter that appears with 1 nobody sees that it grew."""
 
 REQUESTS = Definition(
     "histogram",
@@ -36,7 +38,7 @@ class RequestMetrics(Collector):
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._seconds: dict[tuple[str, str, int], Distribution] = {}
-        self._problems: Counter[str] = Counter()
+        self._problems = Counter(dict.fromkeys(ALARMING, 0))
         registry.register(self)
 
     def observe(self, route: str, method: str, status: int, seconds: float) -> None:
