@@ -22,12 +22,13 @@ VENV_STATE := $(shell \
     && $(BIN)/python -c '' 2>/dev/null && echo usable)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check verify burst chaos storm ha alerts bench failover clean venv
+.PHONY: help install run test check docs verify burst chaos storm ha alerts bench failover clean venv
 
 help:
 	@echo 'make run       install what is needed and run everything here, until Ctrl-C'
 	@echo 'make test      install what tests need and run all of them'
 	@echo 'make check     ruff, mypy and import-linter'
+	@echo 'make docs      docs/configuration.md, from the settings'
 	@echo 'make verify    the model of the lease protocol, with spin (DEPTH=3 or 4: longer)'
 	@echo 'make burst     10,000 withdrawals at one moment, against the running service'
 	@echo 'make chaos     money and tasks while things die (ROUNDS=10; RUNS=2000 SEED=7: longer)'
@@ -54,6 +55,10 @@ check: $(INSTALLED_CHECK)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Into another file first: a failure leaves the page as it was.
+docs: $(INSTALLED)
+	@$(BIN)/ringfence config document >$(VENV)/configuration.md && mv $(VENV)/configuration.md docs/configuration.md
 
 # Needs no virtual environment: spin, gcc and the standard library.
 verify:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36
-# Two underscores after the prefix: not a setting (see settings.py).
+# Two underscores after the prefix: not a setting (see settings/loading.py).
 MARK = "RINGFENCE__VAR_FOLDER"
 POLL_SECONDS = 0.02
 ENDED = frozenset({"Z", "X", ""})

@@ -130,6 +130,10 @@ def in_words(seconds: float) -> str:
 
 def clean(text: str) -> str:
     """The first line of a text that a job wrote, without what would move a terminal's cursor."""
-    line = next(iter(text.splitlines()), "")
-    line = "".join(letter if letter.isprintable() else " " for letter in line).strip()
+    line = without_control(next(iter(text.splitlines()), "")).strip()
     return line if len(line) <= MESSAGE_CHARACTERS_MAX else line[: MESSAGE_CHARACTERS_MAX - 1] + "…"
+
+
+def without_control(text: str) -> str:
+    """A text on one line, with blanks for what is no letter."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
