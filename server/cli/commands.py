@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from server import __version__
-from server.cli import backup_commands, config_commands, database, ledger, tasks, token
+from server.cli import audit, backup_commands, config_commands, database, ledger, tasks, token
 from server.cli.options import CARE, DATABASE, RUN, Config, Json, choose_config, settings_for
 from server.errors import ConfigurationError
 
@@ -162,6 +162,7 @@ backup_commands.add_to(app)
 app.add_typer(config_commands.app, name="config", rich_help_panel=CARE)
 app.add_typer(ledger.app, name="ledger", rich_help_panel=CARE)
 app.add_typer(token.app, name="token", rich_help_panel=CARE)
+audit.add_to(app)
 
 
 @app.command(rich_help_panel=DATABASE)

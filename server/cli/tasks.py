@@ -57,7 +57,7 @@ def top(
     """
     from server.cli.top import top as run_top
 
-    run_top(_url(url, config), once=once, as_json=json)
+    run_top(url_of(url, config), once=once, as_json=json)
 
 
 def tasks(
@@ -76,7 +76,7 @@ def tasks(
     """
     from server.cli import task_screen
 
-    (task_screen.watch if watch else task_screen.show_once)(_url(url, config), as_json=json)
+    (task_screen.watch if watch else task_screen.show_once)(url_of(url, config), as_json=json)
 
 
 def run(
@@ -87,7 +87,7 @@ def run(
     config: Config = None,
 ) -> None:
     """Run a task now, out of turn; its schedule stays as it is."""
-    answer = _post(_url(url, config), f"/tasks/{_in_path(task)}/run")
+    answer = _post(url_of(url, config), f"/tasks/{_in_path(task)}/run")
     owner = answer["owner"]
     _say(
         answer,
@@ -104,7 +104,7 @@ def pause(
     config: Config = None,
 ) -> None:
     """Let a task start no more runs; one that runs goes on."""
-    answer = _post(_url(url, config), f"/tasks/{_in_path(task)}/pause")
+    answer = _post(url_of(url, config), f"/tasks/{_in_path(task)}/pause")
     running = answer["running"]
     rest = f"; run {running['runId']} on {running['node']} goes on." if running else "."
     _say(answer, json, f"{task} is paused{rest}")
@@ -118,7 +118,7 @@ def resume(
     config: Config = None,
 ) -> None:
     """Let a paused task run again, from its next time on."""
-    answer = _post(_url(url, config), f"/tasks/{_in_path(task)}/resume")
+    answer = _post(url_of(url, config), f"/tasks/{_in_path(task)}/resume")
     next_time = answer["nextRunAt"]
     rest = f"its next time is {next_time}." if next_time else "no configuration names it, so it rests."
     _say(answer, json, f"{task} is on again; {rest}")
@@ -134,7 +134,7 @@ def cancel(
     config: Config = None,
 ) -> None:
     """Stop a run; its task starts again at its next time."""
-    answer = _post(_url(url, config), f"/runs/{run_id}/cancel")
+    answer = _post(url_of(url, config), f"/runs/{run_id}/cancel")
     _say(answer, json, f"Run {run_id} of {answer['task']} is being stopped on {answer['node']}.")
 
 
@@ -144,7 +144,7 @@ def add_to(app: typer.Typer) -> None:
         app.command(rich_help_panel=STEER)(command)
 
 
-def _url(url: str | None, config: str | None) -> str:
+def url_of(url: str | None, config: str | None) -> str:
     if url is not None:
         return url.rstrip("/")
     from server.cli.readiness import address

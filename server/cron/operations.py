@@ -1,11 +1,13 @@
 """What operators may do with tasks and runs: run now, pause, resume, cancel.
 
-Each is one call of a function of the database, which holds the rules; all may
-be repeated without harm.
+Each is one call of a function of the database, which holds the rules and writes down who
+asked; all may be repeated without harm. One that is sent again after a lost answer is
+recorded again.
 """
 
 from datetime import datetime
 
+from server.access.audit import Origin
 from server.cron.catalogue import Catalogue
 from server.errors import RunNotFoundError, TaskNotFoundError, TaskRefusedError
 from server.postgres.connections import Database
@@ -14,13 +16,13 @@ from server.postgres.statements import load
 _STATEMENTS = load("server.cron", "operations.sql")
 
 
-async def run_now(database: Database, name: str) -> None:
+async def run_now(database: Database, name: str, origin: Origin) -> None:
     """Makes a task due at once; its owner starts it.
 
     Raises TaskNotFoundError, TaskRefusedError (it runs, is paused or retired),
     DatabaseUnavailableError.
     """
-    outcome = (await database.row(_STATEMENTS["run_task"], {"name": name})).outcome
+    outcome = (await database.row(_STATEMENTS["run_task"], {"name": name, "caller": origin.text})).outcome
     if outcome == "unknown":
         raise TaskNotFoundError(f"There is no task {name}.")
     if outcome == "running":
@@ -31,32 +33,33 @@ async def run_now(database: Database, name: str) -> None:
         raise TaskRefusedError(f"Task {name} is retired: no configuration names it.")
 
 
-async def pause(database: Database, name: str) -> None:
+async def pause(database: Database, name: str, origin: Origin) -> None:
     """Starts no new runs of a task; a running one goes on.
 
     Raises TaskNotFoundError, DatabaseUnavailableError.
     """
-    if not (await database.row(_STATEMENTS["pause_task"], {"name": name})).found:
+    if not (await database.row(_STATEMENTS["pause_task"], {"name": name, "caller": origin.text})).found:
         raise TaskNotFoundError(f"There is no task {name}.")
 
 
-async def resume(database: Database, catalogue: Catalogue, name: str) -> None:
+async def resume(database: Database, catalogue: Catalogue, name: str, origin: Origin) -> None:
     """Takes up a task's schedule again, with the first time that is still to come.
 
     Raises TaskNotFoundError, DatabaseUnavailableError.
     """
     new_next = await _first_time_to_come(database, catalogue, name)
-    params = {"name": name, "new_next": new_next}
+    params = {"name": name, "new_next": new_next, "caller": origin.text}
     if not (await database.row(_STATEMENTS["resume_task"], params)).found:
         raise TaskNotFoundError(f"There is no task {name}.")
 
 
-async def cancel(database: Database, run_id: int) -> None:
+async def cancel(database: Database, run_id: int, origin: Origin) -> None:
     """Asks the holder of a run to stop it.
 
     Raises RunNotFoundError, TaskRefusedError (it has ended), DatabaseUnavailableError.
     """
-    outcome = (await database.row(_STATEMENTS["cancel_run"], {"run_id": run_id})).outcome
+    params = {"run_id": run_id, "caller": origin.text}
+    outcome = (await database.row(_STATEMENTS["cancel_run"], params)).outcome
     if outcome == "unknown":
         raise RunNotFoundError(f"There is no run {run_id}.")
     if outcome == "ended":

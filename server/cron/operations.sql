@@ -1,10 +1,10 @@
--- What operators may do. The rules are in the functions (alembic/sql/0002_operate.sql).
+-- What operators may do. The rules are in the functions (alembic/sql/0009_operate.sql).
 
 -- name: run_task
-select run_task(%(name)s::text) as outcome;
+select run_task(%(name)s::text, %(caller)s::jsonb) as outcome;
 
 -- name: pause_task
-select pause_task(%(name)s::text) as found;
+select pause_task(%(name)s::text, %(caller)s::jsonb) as found;
 
 -- name: paused_task
 -- What the next time of a task is computed from, with the clock that counts.
@@ -18,7 +18,7 @@ select t.name,
    and t.paused;
 
 -- name: resume_task
-select resume_task(%(name)s::text, %(new_next)s::timestamptz) as found;
+select resume_task(%(name)s::text, %(new_next)s::timestamptz, %(caller)s::jsonb) as found;
 
 -- name: cancel_run
-select cancel_run(%(run_id)s::bigint) as outcome;
+select cancel_run(%(run_id)s::bigint, %(caller)s::jsonb) as outcome;

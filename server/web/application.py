@@ -10,7 +10,7 @@ from tornado.web import Application, RequestHandler
 
 from server import __version__
 from server.errors import RouteNotFoundError
-from server.web import cluster, event_stream, health, money, page, placement, pulse, session
+from server.web import audit, cluster, event_stream, health, money, page, placement, pulse, session
 from server.web.admission import prefers
 from server.web.contract import handlers as contract
 from server.web.handlers import JsonHandler
@@ -103,6 +103,7 @@ def make_application(services: Services, scrape: Scrape, metrics: RequestMetrics
         *placement.routes(),
         *event_stream.routes(),
         *session.routes(),
+        *audit.routes(),
         *health.routes(services, scrape),
         *contract.routes(),
         *page.routes(files),

@@ -76,7 +76,7 @@ class RunTaskHandler(JsonHandler):
 
     async def post(self, name: str) -> None:
         parse_nothing(self.body())
-        await operations.run_now(self.services.database, task_name(name))
+        await operations.run_now(self.services.database, task_name(name), self.origin)
         self.answer(await read_task(self.services.database, name), 202)
 
 
@@ -85,7 +85,7 @@ class PauseTaskHandler(JsonHandler):
 
     async def post(self, name: str) -> None:
         parse_nothing(self.body())
-        await operations.pause(self.services.database, task_name(name))
+        await operations.pause(self.services.database, task_name(name), self.origin)
         self.answer(await read_task(self.services.database, name))
 
 
@@ -98,7 +98,7 @@ class ResumeTaskHandler(JsonHandler):
 
     async def post(self, name: str) -> None:
         parse_nothing(self.body())
-        await operations.resume(self.services.database, self.catalogue, task_name(name))
+        await operations.resume(self.services.database, self.catalogue, task_name(name), self.origin)
         self.answer(await read_task(self.services.database, name))
 
 
@@ -146,7 +146,7 @@ class CancelRunHandler(JsonHandler):
     async def post(self, run_id: str) -> None:
         parse_nothing(self.body())
         number = id_in_path("runId", run_id)
-        await operations.cancel(self.services.database, number)
+        await operations.cancel(self.services.database, number, self.origin)
         self.answer(await read_run(self.services.database, number), 202)
 
 

@@ -59,6 +59,16 @@ class Gate:
             tell_refusal(error, sender, route)
             raise
 
+    def admit_plain(self, method: str, route: str, headers: HTTPHeaders, sender: Sender) -> Caller:
+        """As admit(), of a head without cookies and without what browsers tell of a page.
+
+        Where no token is needed and none is sent, nothing else is looked at: most requests
+        of the money path are such.
+        """
+        if not self.is_required and "Authorization" not in headers:
+            return ANYBODY
+        return self.admit(method, route, headers, sender)
+
     def _admit(self, method: str, route: str, headers: HTTPHeaders) -> Caller:
         need = need_of(method, route)
         authorization = headers.get("Authorization")

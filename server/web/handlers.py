@@ -15,6 +15,7 @@ import msgspec
 from tornado.http1connection import HTTP1Connection
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
+from server.access.audit import Origin
 from server.access.tokens import Caller
 from server.errors import BodyTooLargeError, MethodNotAllowedError, RingfenceError
 from server.web import admission, problem
@@ -111,6 +112,11 @@ class JsonHandler(RequestHandler):
     def body(self) -> bytes:
         """The whole body; at most body_bytes_max."""
         return bytes(self._body)
+
+    @property
+    def origin(self) -> Origin:
+        """Who asks, and from where, for the record of what operators do."""
+        return Origin(self.caller, self.request.remote_ip or "", self.services.node_name)
 
     # What goes out
 

@@ -40,6 +40,7 @@ from server.web.unforeseen import answerable
 
 ROUTES: Mapping[str, Operation] = {"/withdraw": "withdraw", "/deposit": "deposit"}
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
+# The last three are a browser's, and the gate judges them (gate.py).
 _UNUSUAL = ("Transfer-Encoding", "Expect", "Content-Encoding", "Cookie", "Origin", "Sec-Fetch-Site")
 LOOK_SECONDS = 1.0
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
@@ -157,7 +158,7 @@ class _Fork(HTTPMessageDelegate):
             return
         services = self._door.services
         try:
-            caller = services.gate.admit("POST", self._route, self._headers, self._sender)
+            caller = services.gate.admit_plain("POST", self._route, self._headers, self._sender)
             self._key = key_of(self._headers)
             self._movement = parse_movement(self._body)
             caller.check_account(self._movement.user_id, "money")

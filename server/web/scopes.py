@@ -48,6 +48,7 @@ NEEDS: Mapping[tuple[str, str], Need | None] = {
     ("GET", "/nodes"): _READ,
     ("GET", "/events"): _READ,
     ("GET", "/metrics"): _READ,
+    ("GET", "/audit"): _ADMIN,
     ("GET", "/healthz"): PUBLIC,
     ("GET", "/readyz"): PUBLIC,
     ("GET", "/openapi.json"): PUBLIC,

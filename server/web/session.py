@@ -84,7 +84,7 @@ class SessionHandler(JsonHandler):
         return SessionState(
             required=self.services.gate.is_required,
             signed_in=caller is not None,
-            name=None if caller is None else caller.name,
+            name=None if caller is None else caller.name or None,
             scopes=[] if caller is None else sorted(caller.scopes),
             user_id=None if caller is None else caller.user_id,
             expires_at=None if caller is None else caller.expires_at,

@@ -73,6 +73,10 @@ def test_a_whole_service_that_needs_tokens_from_the_first_to_the_last(service: S
     until(lambda: service.run("tasks").returncode == 0, "the new token is known")
     refused = service.run("pause", "nothing")
     assert (refused.returncode, "needs the scope operate" in refused.stderr) == (1, True)
+    assert service.run("pause", "nothing", "--token-file", str(file)).returncode == 1
+    told = service.run("audit", "--token-file", str(file)).stdout.splitlines()
+    assert "task.pause   nothing: unknown; token" in told[0] and "first, from 127.0.0.1 at node-" in told[0]
+    assert len(told) == 3  # the two tokens before it
     # What is done on the spot needs none.
     assert service.run("restart").returncode == 0
 

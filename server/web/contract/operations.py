@@ -37,6 +37,7 @@ from server.money.ledger_check import LedgerReport
 from server.money.movement_lists import ListBody
 from server.money.pulse import Pulse
 from server.money.records import Account, Entry, PastBalance, Receipt
+from server.web.audit import AuditPage
 from server.web.cluster import DURATIONS_MAX, NodeList, RunsPage, TaskList
 from server.web.contract.answers import Health, Index, Nothing, Results
 from server.web.event_kinds import KINDS
@@ -252,6 +253,11 @@ SERVICE = (
         "get", "/static/{version}/{file}", "service", "What the page at / consists of", None,
         media_type=MEDIA_TYPES["js"], other_media_types=(MEDIA_TYPES["css"], MEDIA_TYPES["svg"]),
         places={"version": {"type": "string"}, "file": {"type": "string"}}, errors=(RouteNotFoundError,),
+    ),
+    Operation(
+        "get", "/audit", "service", "What operators did, newest first", AuditPage,
+        queries=(LIMIT, Query("cursor", CURSOR, "The page to read.")),
+        errors=(*DATABASE, InvalidRequestError),
     ),
     Operation(
         "get", "/session", "session", "Whether requests need a token, and who is signed in", SessionState,

@@ -1,0 +1,40 @@
+"""What operators did, for those who look after them."""
+
+from msgspec import Struct
+
+from server.access.audit import AuditRecord, read_audit
+from server.web.handlers import JsonHandler
+from server.web.parameters import cursor_after
+from server.web.routes import Route
+
+PAGE_RECORDS = 100
+PAGE_RECORDS_MAX = 1000
+
+
+class AuditPage(Struct, frozen=True):
+    """Actions newest first; next: the cursor of the page that follows, null at the end."""
+
+    records: list[AuditRecord]
+    next: str | None
+
+
+class AuditHandler(JsonHandler):
+    """GET /audit: the record of what operators did, newest first.
+
+    Query   limit from 1 to 1000 (100), cursor from `next` of the page before.
+    Answer  200 {"records": [...], "next": null | cursor}
+    """
+
+    parameters = ("limit", "cursor")
+
+    async def get(self) -> None:
+        limit = self.query.whole_number("limit", PAGE_RECORDS, PAGE_RECORDS_MAX)
+        before = self.query.cursor("cursor", "audit")
+        self.query.done()
+        records, more = await read_audit(self.services.database, before, limit)
+        self.answer(AuditPage(records, cursor_after("audit", records[-1].id) if more else None))
+
+
+def routes() -> tuple[Route, ...]:
+    """The routes of this module."""
+    return (Route("/audit", AuditHandler),)
