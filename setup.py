@@ -43,7 +43,12 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["server", "server.*"]),
-    package_data={"server": ["**/*.sql", "**/*.html", "**/*.css", "**/*.js", "**/*.svg", "py.typed"]},
+    package_data={
+        "server": [
+            *("**/*.sql", "**/*.html", "**/*.css", "**/*.js", "**/*.svg"),
+            *("**/LICENSE", "**/NOTICE", "**/LICENSES-*.txt", "py.typed"),
+        ]
+    },
     cmdclass={"build_py": BuildWithShippedFiles},
     install_requires=[
         "alembic>=1.16,<2",

@@ -26,6 +26,10 @@ INTEGER_MAX = 9007199254740991
 """2^53 - 1: the largest integer that every JSON client reads back digit for digit."""
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_RequestId = Annotated[
+    # The contract's words for _UUID: judged here by is_request_id(), so that the fault can be named.
+    str, Meta(extra_json_schema={"format": "uuid", "pattern": f"^{_UUID.pattern}$"})
+]
 _Positive = Annotated[int, Meta(ge=1, le=INTEGER_MAX)]
 _NotNegative = Annotated[int, Meta(ge=0, le=INTEGER_MAX)]
 
@@ -44,7 +48,7 @@ class Movement(Struct, frozen=True):
 class MovementBody(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     user_id: _Positive
     amount: _Positive
-    request_id: str | UnsetType = UNSET
+    request_id: _RequestId | UnsetType = UNSET
 
 
 class OpeningBody(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):

@@ -25,6 +25,7 @@ from server.web.services import Services
 __all__ = ["Services", "make_application", "make_front_door"]
 
 NO_ROUTE = "none"
+SERVER_METHODS = ["GET", "HEAD", "POST", "OPTIONS"]
 log = structlog.get_logger(__name__)
 
 
@@ -55,10 +56,16 @@ class IndexHandler(JsonHandler):
 
 
 class NotFoundHandler(JsonHandler):
-    """Whatever no route matches: 404 not_found."""
+    """Whatever no route matches: 404 not_found; but for OPTIONS *, which asks about the server."""
 
     def admit(self) -> None:
+        if (self.request.method, self.request.uri) == ("OPTIONS", "*"):
+            return  # about the server as a whole, says RFC 9110
         raise self._nothing()
+
+    def options(self, *places: str) -> None:
+        super().options(*places)
+        self.set_header("Allow", ", ".join(SERVER_METHODS))
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         if status_code == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -109,10 +116,11 @@ def make_application(services: Services, scrape: Scrape, metrics: RequestMetrics
         *page.routes(files),
     ]
     routes.append(Route("/", IndexHandler, {"routes": routes, "files": files}))
+    served = [*routes, *contract.pages()]
     return Application(
         [
             (route.pattern, route.handler, {"services": services, "route": route.path, **route.needs})
-            for route in routes
+            for route in served
         ],
         default_handler_class=NotFoundHandler,
         default_handler_args={"services": services, "route": NO_ROUTE},

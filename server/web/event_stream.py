@@ -30,13 +30,14 @@ class EventsHandler(JsonHandler):
 
     Query    since: an id; what follows it comes first. Without it, what happens from now on.
              task, kind: names, separated by commas; others are left out.
+             follow: false sends what there is, and ends.
     Headers  Last-Event-ID counts more than since, since a browser repeats both.
     Events   id, event, and data: the object that NOTIFY sends, with its channel. `progress`
              has no id. `reset` when what follows the place is not known: read the tables anew.
     Errors   422 invalid_request   503 overloaded, database_unavailable
     """
 
-    parameters = ("since", "task", "kind")
+    parameters = ("since", "task", "kind", "follow")
     offers = ("text/event-stream",)
     following: "asyncio.Task[None] | None" = None
     sent_at = 0.0
@@ -55,6 +56,7 @@ class EventsHandler(JsonHandler):
         since = self.query.event_id("since", self.request.headers.get("Last-Event-ID"))
         self.tasks = self.query.names("task")
         self.kinds = self.query.choices("kind", KINDS)
+        self.is_for_good = self.query.flag("follow", default=True)
         self.query.done()
         if self.feed.observers >= OBSERVERS_MAX:
             raise OverloadedError(self.feed.observers)
@@ -88,11 +90,24 @@ class EventsHandler(JsonHandler):
             return
         # The place at once: who is cut off before the first event comes back to it.
         await self._send([*lines, _place(position)])
+        if not self.is_for_good:
+            await self._send_what_is_kept(position)
+            return
         serial = 0
         while not self.feed.is_closed and self.services.gate.keyring.is_in_force(self.caller):
             news = self.feed.news
             position, serial = await self._send_what_is_new(position, serial)
             await self._pause(news, position)
+
+    async def _send_what_is_kept(self, position: int) -> None:
+        """From the table itself: what this node has read of it may be a moment old."""
+        try:
+            while page := await self.feed.kept_after(position):
+                position = page[-1].id
+                await self._send(_event(event) for event in page if self._is_wanted(event.event, event.task))
+        except DatabaseUnavailableError:
+            # An end that looks like one would say that there is no more.
+            self._connection.close()
 
     async def _send_what_is_new(self, position: int, serial: int) -> tuple[int, int]:
         """Returns the new place, and the serial of the last report."""

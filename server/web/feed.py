@@ -123,10 +123,16 @@ class Feed:
                 await self._extent(position)
             first = bisect_right(self._tail, position, key=lambda event: event.id)
             return self._tail[first : first + PAGE_EVENTS]
-        page = await self._page(position)
+        page = await self.kept_after(position)
         if not page or page[0].id > position + 1:
             await self._extent(position)  # a hole: of pruned events, or of a number nobody used
         return page
+
+    async def kept_after(self, position: int) -> list[Event]:
+        """A page of what the table holds after an id. Raises DatabaseUnavailableError."""
+        params = {"position": position, "limit": PAGE_EVENTS}
+        rows = await self._database.rows(STATEMENTS["after"], params)
+        return [Event(row.id, row.event, row.task, row.text) for row in rows]
 
     def reports_after(self, serial: int) -> list[Report]:
         """The newest report of each run whose report is younger than that serial, in order."""
@@ -142,7 +148,7 @@ class Feed:
             self._tail = []
             self._floor = self._newest = kept
             self._tell()
-        while page := await self._page(self._newest):
+        while page := await self.kept_after(self._newest):
             self._tail += page
             self._newest = page[-1].id
             surplus = len(self._tail) - TAIL_EVENTS
@@ -164,11 +170,6 @@ class Feed:
                 known, changed = Report(self._serial, row.task, row.text), True
             self._reports[row.run_id] = known
         return changed
-
-    async def _page(self, position: int) -> list[Event]:
-        params = {"position": position, "limit": PAGE_EVENTS}
-        rows = await self._database.rows(STATEMENTS["after"], params)
-        return [Event(row.id, row.event, row.task, row.text) for row in rows]
 
     async def _newest_kept(self) -> int:
         return (await self._database.row(STATEMENTS["extent"])).newest or 0

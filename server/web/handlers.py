@@ -37,7 +37,7 @@ class JsonHandler(RequestHandler):
     """The query parameters that the route takes; None means any, unread."""
     body_bytes_max: ClassVar[int] = admission.BODY_BYTES_MAX
     allowed: ClassVar[list[str]] = []
-    offers: ClassVar[tuple[str, ...]] = (JSON,)
+    offers: tuple[str, ...] = (JSON,)
     """The media types of a successful answer."""
 
     query: Parameters

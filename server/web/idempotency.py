@@ -16,6 +16,10 @@ from server.errors import InvalidIdempotencyKeyError
 NAME = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 KEY_CHARACTERS_MAX = 255
+PATTERN = (
+    rf'^(?:"(?:[!#-\[\]-~]|\\["\\]){{1,{KEY_CHARACTERS_MAX}}}"|[!#-~][!-~]{{0,{KEY_CHARACTERS_MAX - 1}}})$'
+)
+"""The same rule for the contract: quoted, or bare and not beginning with a quotation mark."""
 _QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
 _VISIBLE = re.compile(rf"[\x21-\x7e]{{1,{KEY_CHARACTERS_MAX}}}")
 

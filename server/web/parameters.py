@@ -92,7 +92,11 @@ class Parameters:
 
     def event_id(self, name: str, header: str | None) -> int | None:
         """An event's id, by the header Last-Event-ID or else by the parameter; None if both are missing."""
-        place, text = ("Last-Event-ID", header) if header else (name, self._values.get(name))
+        by_name = self._event_id(name, self._values.get(name))
+        by_header = self._event_id("Last-Event-ID", header)
+        return by_name if by_header is None else by_header
+
+    def _event_id(self, place: str, text: str | None) -> int | None:
         if text is None:
             return None
         if not _DIGITS.fullmatch(text) or int(text) > INTEGER_MAX:
@@ -106,6 +110,11 @@ class Parameters:
         if text is not None and text not in choices:
             self._faults.append((name, f"must be one of {', '.join(choices)}"))
         return text
+
+    def flag(self, name: str, *, default: bool) -> bool:
+        """true or false."""
+        text = self.choice(name, ("true", "false"))
+        return default if text is None else text == "true"
 
     def moment(self, name: str) -> datetime | None:
         """A moment as in RFC 3339."""

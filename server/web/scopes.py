@@ -52,6 +52,10 @@ NEEDS: Mapping[tuple[str, str], Need | None] = {
     ("GET", "/healthz"): PUBLIC,
     ("GET", "/readyz"): PUBLIC,
     ("GET", "/openapi.json"): PUBLIC,
+    ("GET", "/docs"): PUBLIC,
+    ("GET", "/docs/start.js"): PUBLIC,
+    ("GET", "/docs/swagger-ui.css"): PUBLIC,
+    ("GET", "/docs/swagger-ui-bundle.js"): PUBLIC,
     ("GET", "/"): PUBLIC,
     ("GET", "/static/{version}/{file}"): PUBLIC,
     # These look at the token themselves: what they are about is whether there is one.

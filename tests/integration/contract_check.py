@@ -2,15 +2,16 @@
 
 import json
 import re
+from collections.abc import Iterator
 from functools import cache
 from urllib.parse import urlsplit
 
 from jsonschema import Draft202012Validator
 
-from server.web.contract.document import openapi_document
+from server.web.contract.document import ALWAYS, openapi_document
 
-ANYWHERE = {"not_found", "method_not_allowed"}
-"""The problems of requests that belong to no operation."""
+ANYWHERE = {"not_found", "method_not_allowed", *(error.code for error in ALWAYS)}
+"""The problems of requests that belong to no operation, or to a file."""
 
 
 class BrokenContractError(AssertionError):
@@ -54,6 +55,14 @@ def closed_components():
     return components
 
 
+def events(stream: str) -> Iterator[dict[str, str]]:
+    """The events of a stream, without comments and without what only says where it stands."""
+    for block in stream.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if "data" in fields:
+            yield fields
+
+
 def check_answer(method: str, target: str, status: int, content_type: str | None, body: bytes) -> None:
     """Raises BrokenContractError for an answer that the document does not promise."""
     path = urlsplit(target).path
@@ -66,7 +75,13 @@ def check_answer(method: str, target: str, status: int, content_type: str | None
         return
     media_type = (content_type or "").partition(";")[0]
     checker = validator(known, method.lower(), str(status), media_type)
-    value = json.loads(body) if body and "json" in media_type else body.decode("utf-8", "replace")
-    faults = [f"{error.json_path}: {error.message[:300]}" for error in checker.iter_errors(value)]
+    values = [json.loads(body) if body and "json" in media_type else body.decode("utf-8", "replace")]
+    if media_type == "text/event-stream":
+        values = list(events(body.decode()))
+    faults = [
+        f"{error.json_path}: {error.message[:300]}"
+        for value in values
+        for error in checker.iter_errors(value)
+    ]
     if faults:
         raise BrokenContractError(f"{method} {target}: {status}: {'; '.join(faults[:5])}")

@@ -25,6 +25,7 @@ from server.settings import Settings, TaskSettings
 from server.web.application import Services, make_front_door
 from server.web.feed import Feed
 from server.web.gate import Gate
+from server.web.handlers import JsonHandler
 from server.web.server import make_http_server
 
 JSON = {"Content-Type": "application/json"}
@@ -146,6 +147,12 @@ class Service:
         answer = await self.call("GET", path)
         assert answer.status == 200, answer.body
         return answer.json
+
+    def handlers(self) -> dict[str, type[JsonHandler]]:
+        """The handler of each route, by its path, as the application serves them."""
+        application = make_front_door(self.door.services).application
+        rules = application.default_router.rules[0].target.rules
+        return {rule.target_kwargs["route"]: rule.target for rule in rules}
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A connection to write bytes on, for requests that no client sends."""

@@ -6,6 +6,7 @@ import threading
 
 import psycopg
 import pytest
+from contract_check import events
 from event_observer import Observer
 from http_service import Service, until
 
@@ -54,6 +55,23 @@ async def test_since_brings_all_that_followed_and_zero_all_that_is_kept(service,
         assert [(await observer.next()).id for _ in kept] == kept
     async with observe(service, f"?since={kept[3]}") as observer:
         assert [(await observer.next()).id for _ in kept[4:]] == kept[4:]
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_who_does_not_follow_gets_what_there_is_and_an_end(service, cluster):
+    for _ in range(3):
+        cluster.one("select pause_task('backup')")
+        cluster.one("select pause_task('sweep')")
+        cluster.one("select resume_task('backup', clock_timestamp())")
+    with cluster.database.connect() as connection:
+        query = "select id from events where task = 'backup' order by id"
+        kept = [one for (one,) in connection.execute(query).fetchall()]
+    answer = await service.call("GET", "/events?since=0&task=backup&follow=false")
+    assert [int(event["id"]) for event in events(answer.body.decode())] == kept
+    last = await service.call("GET", "/events?follow=false")
+    assert list(events(last.body.decode())) == []
+    assert f"id: {cluster.one('select max(id) from events')}\n" in last.body.decode()
+    assert service.feed.observers == 0
 
 
 @pytest.mark.gen_test(timeout=60)
@@ -146,6 +164,8 @@ async def test_wrong_parameters_are_named(service, cluster):
         assert [error["parameter"] for error in answer.json["errors"]] == [parameter]
     answer = await service.call("GET", "/events", headers={"Last-Event-ID": "yesterday"})
     assert answer.json["errors"][0]["parameter"] == "Last-Event-ID"
+    answer = await service.call("GET", "/events?since=-1", headers={"Last-Event-ID": "1"})
+    assert answer.json["errors"][0]["parameter"] == "since"
 
 
 @pytest.mark.gen_test(timeout=60)

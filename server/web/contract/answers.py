@@ -5,10 +5,17 @@ from typing import Any, Literal
 from msgspec import Struct
 
 
-class Health(Struct, frozen=True):
-    """How a node is."""
+class Alive(Struct, frozen=True):
+    """A node that answers at all."""
 
-    status: Literal["ok", "ready"]
+    status: Literal["ok"]
+    node: str
+
+
+class Ready(Struct, frozen=True):
+    """A node that should get requests."""
+
+    status: Literal["ready"]
     node: str
 
 

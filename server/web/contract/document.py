@@ -3,7 +3,7 @@
 Pure: the same code makes the same document.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from http import HTTPStatus
 from typing import Any
@@ -21,21 +21,22 @@ from server.errors import (
     BodyTooLargeError,
     DatabaseUnavailableError,
     HeadTooLargeError,
+    MethodNotAllowedError,
     NotAcceptableError,
     RequestError,
     RingfenceError,
+    RouteNotFoundError,
     UnexpectedError,
     UnsupportedMediaTypeError,
 )
-from server.web import problem
-from server.web.contract.operations import OPERATIONS, Errors, Operation
-from server.web.contract.problems import MEMBERS
+from server.web.contract import examples
+from server.web.contract.operations import OPERATIONS, Errors, Operation, Query
+from server.web.contract.refusals import REFERENCE, any_of, name_of, refusal, refusals, schema_of
 from server.web.gate import COOKIE
-from server.web.idempotency import KEY_CHARACTERS_MAX, NAME, REPLAYED
+from server.web.idempotency import KEY_CHARACTERS_MAX, NAME, PATTERN, REPLAYED
 from server.web.scopes import Need, need_of
 
-_REFERENCE = "#/components/schemas/{name}"
-_ALWAYS: Errors = (
+ALWAYS: Errors = (
     RequestError,
     NotAcceptableError,
     BodyTooLargeError,
@@ -43,14 +44,27 @@ _ALWAYS: Errors = (
     HeadTooLargeError,
     UnexpectedError,
 )
-_KEY = {
-    "name": NAME,
-    "in": "header",
-    "required": False,
-    "description": "A repeat with the same key gets the first answer, and has no second effect. "
+"""What any request may get."""
+_ANYWHERE: Errors = (RouteNotFoundError, MethodNotAllowedError)
+"""What requests get that belong to no operation."""
+_KEY = Query(
+    NAME,
+    {"type": "string", "pattern": PATTERN},
+    "A repeat with the same key gets the first answer, and has no second effect. "
     f"Up to {KEY_CHARACTERS_MAX} visible ASCII characters, bare or as a quoted string.",
-    "schema": {"type": "string"},
-}
+    examples.KEY,
+)
+_REPLAYED = {"description": "`true` if the key had its answer before.", "schema": {"const": "true"}}
+_LOCATION = {"description": "The path of what was made.", "schema": {"type": "string"}}
+_ETAG = {"description": "Names this content, for If-None-Match.", "schema": {"type": "string"}}
+_ABOUT = (
+    "Accounts that never go negative, and a cron service without a leader. Amounts and balances are "
+    "whole minor units; moments are RFC 3339 in UTC; errors are problem details (RFC 9457) with a stable "
+    "`code`. Whatever takes GET takes HEAD, and every path takes OPTIONS. What does not exist is a 404 "
+    "`not_found`; a method that a path does not take is a 405 `method_not_allowed` with `Allow`. Answers "
+    "to GET carry an `ETag`; who sends it back as `If-None-Match` gets a 304 without a body while "
+    "nothing has changed."
+)
 
 
 _SIGNED: Errors = (UnauthenticatedError, InvalidTokenError, ForbiddenError, DatabaseUnavailableError)
@@ -79,7 +93,7 @@ def openapi_document(*, is_token_required: bool = False) -> bytes:
 def make_document(operations: Sequence[Operation], *, is_token_required: bool = False) -> dict[str, Any]:
     """The document as an object."""
     types = [kind for one in operations for kind in (*_kinds(one.answer), *_kinds(one.body))]
-    schemas, components = msgspec.json.schema_components(types, ref_template=_REFERENCE)
+    schemas, components = msgspec.json.schema_components(types, ref_template=REFERENCE)
     found = dict(zip(map(repr, types), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for one in operations:
@@ -93,9 +107,7 @@ def make_document(operations: Sequence[Operation], *, is_token_required: bool = 
         "info": {
             "title": "Ringfence",
             "version": __version__,
-            "description": "Accounts that never go negative, and a cron service without a leader. "
-            "Amounts and balances are whole minor units; moments are RFC 3339 in UTC; "
-            "errors are problem details (RFC 9457) with a stable `code`.",
+            "description": _ABOUT,
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
@@ -109,15 +121,19 @@ def make_document(operations: Sequence[Operation], *, is_token_required: bool = 
         "components": {
             "schemas": {**components, **_problems(operations)},
             "securitySchemes": _SECURITY_SCHEMES,
+            "responses": {
+                name_of(error.code): refusal({error.code: error}, has_body=False) for error in _ANYWHERE
+            },
         },
     }
 
 
-def _operation(one: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
+def _operation(one: Operation, schemas: Mapping[str, Any]) -> dict[str, Any]:
+    headers = (*one.headers, *([_KEY] if one.is_keyed else []))
     parameters = [
-        *(_parameter("path", name, schema, required=True) for name, schema in (one.places or {}).items()),
-        *(_parameter("query", query.name, query.schema, query.description) for query in one.queries),
-        *([_KEY] if one.is_keyed else []),
+        *(_place(name, schema) for name, schema in (one.places or {}).items()),
+        *(_parameter("query", query) for query in one.queries),
+        *(_parameter("header", header) for header in headers),
     ]
     described: dict[str, Any] = {
         "operationId": _operation_id(one),
@@ -127,31 +143,16 @@ def _operation(one: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
         **({"parameters": parameters} if parameters else {}),
     }
     if one.body is not None:
-        content: dict[str, Any] = {"schema": schemas[repr(one.body)]}
-        if one.example is not None:
-            content["example"] = one.example
+        content = {"schema": schemas[repr(one.body)], "example": {} if one.example is None else one.example}
         described["requestBody"] = {
             "required": one.is_body_required,
             "content": {"application/json": content},
         }
-    schema = {"type": "string"}
-    if one.answer is not None:
-        schema = _any_of([schemas[repr(kind)] for kind in _kinds(one.answer)])
-    success: dict[str, Any] = {"description": HTTPStatus(one.status).phrase}
-    if one.status != HTTPStatus.NO_CONTENT:
-        success["content"] = {
-            one.media_type: {"schema": schema},
-            **{kind: {"schema": {"type": "string"}} for kind in one.other_media_types},
-        }
-    if one.is_keyed:
-        success["headers"] = {
-            REPLAYED: {"description": "`true` if the key had its answer before.", "schema": {"const": "true"}}
-        }
     unchanged = {"304": {"description": "What If-None-Match names has not changed."}}
     described["responses"] = {
-        str(one.status): success,
-        **(unchanged if one.method == "get" and one.answer is not None else {}),
-        **_refusals(_errors(one)),
+        str(one.status): _success(one, schemas),
+        **(unchanged if one.has_etag else {}),
+        **refusals(_errors(one), has_body=one.body is not None),
     }
     return described
 
@@ -159,7 +160,7 @@ def _operation(one: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
 def _errors(one: Operation) -> Errors:
     """What an operation may answer: its own errors, those of who may ask, and those of any request."""
     signed = () if need_of(one.method.upper(), one.path) is None else _SIGNED
-    return (*one.errors, *signed, *(() if one.method == "get" else (CrossSiteRequestError,)), *_ALWAYS)
+    return (*one.errors, *signed, *(() if one.method == "get" else (CrossSiteRequestError,)), *ALWAYS)
 
 
 def _security(need: Need, *, is_required: bool) -> list[dict[str, list[str]]]:
@@ -168,28 +169,55 @@ def _security(need: Need, *, is_required: bool) -> list[dict[str, list[str]]]:
     return ways if is_required else [{}, *ways]
 
 
-def _refusals(errors: Iterable[type[RingfenceError]]) -> dict[str, Any]:
-    """One answer for each status, which may be one of several problems."""
-    by_status: dict[int, dict[str, type[RingfenceError]]] = {}
-    for error in errors:
-        by_status.setdefault(error.status, {})[error.code] = error
-    return {str(status): _refusal(kinds) for status, kinds in sorted(by_status.items())}
-
-
-def _refusal(kinds: Mapping[str, type[RingfenceError]]) -> dict[str, Any]:
-    codes = sorted(kinds)
-    schema = _any_of([{"$ref": _REFERENCE.format(name=_name(code))} for code in codes])
+def _success(one: Operation, schemas: Mapping[str, Any]) -> dict[str, Any]:
+    content: dict[str, Any] = {"schema": one.schema, "example": examples.OTHERS.get(one.media_type)}
+    if kinds := _kinds(one.answer):
+        content = {
+            "schema": any_of([schemas[repr(kind)] for kind in kinds]),
+            "examples": {kind.__name__: {"value": examples.of_answer(kind)} for kind in kinds},
+        }
+    headers = {
+        **({REPLAYED: _REPLAYED} if one.is_keyed else {}),
+        **({"Location": _LOCATION} if one.status == HTTPStatus.CREATED else {}),
+        **({"ETag": _ETAG} if one.has_etag else {}),
+    }
+    described = {
+        "description": HTTPStatus(one.status).phrase,
+        **({"headers": headers} if headers else {}),
+    }
+    if one.status == HTTPStatus.NO_CONTENT:
+        return described
     return {
-        "description": "; ".join(f"`{code}`: {kinds[code].title}" for code in codes),
-        "content": {problem.CONTENT_TYPE: {"schema": schema}},
+        **described,
+        "content": {
+            one.media_type: content,
+            **{
+                kind: {"schema": {"type": "string"}, "example": examples.OTHERS[kind]}
+                for kind in one.other_media_types
+            },
+        },
     }
 
 
-def _parameter(
-    place: str, name: str, schema: Mapping[str, Any], description: str = "", *, required: bool = False
-) -> dict[str, Any]:
-    described = {"description": description} if description else {}
-    return {"name": name, "in": place, "required": required, **described, "schema": dict(schema)}
+def _place(name: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "schema": dict(schema),
+        "example": examples.PARAMETERS[name],
+    }
+
+
+def _parameter(place: str, one: Query) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "in": place,
+        "required": False,
+        "description": one.description,
+        "schema": dict(one.schema),
+        "example": one.example,
+    }
 
 
 def _kinds(answer: Any) -> tuple[Any, ...]:
@@ -198,37 +226,11 @@ def _kinds(answer: Any) -> tuple[Any, ...]:
     return answer if isinstance(answer, tuple) else (answer,)
 
 
-def _any_of(schemas: list[dict[str, Any]]) -> dict[str, Any]:
-    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
-
-
 def _problems(operations: Sequence[Operation]) -> dict[str, Any]:
     kinds: dict[str, type[RingfenceError]] = {
-        error.code: error for one in operations for error in _errors(one)
+        error.code: error for one in operations for error in (*_errors(one), *_ANYWHERE)
     }
-    return {_name(code): _problem(kinds[code]) for code in sorted(kinds)}
-
-
-def _problem(error: type[RingfenceError]) -> dict[str, Any]:
-    own = MEMBERS.get(error.code, {})
-    return {
-        "title": error.title,
-        "type": "object",
-        "properties": {
-            "type": {"const": problem.TYPE_BASE + error.code},
-            "title": {"const": error.title},
-            "status": {"const": error.status},
-            "detail": {"type": "string"},
-            "code": {"const": error.code},
-            **own,
-        },
-        "required": ["type", "title", "status", "detail", "code", *own],
-        "additionalProperties": False,
-    }
-
-
-def _name(code: str) -> str:
-    return "Problem" + "".join(word.capitalize() for word in code.split("_"))
+    return {name_of(code): schema_of(kinds[code]) for code in sorted(kinds)}
 
 
 def _operation_id(one: Operation) -> str:

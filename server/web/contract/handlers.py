@@ -1,9 +1,12 @@
-"""The contract, served."""
+"""The contract, served: as a document for programs, and as a page for people."""
 
 from server.web.contract.document import openapi_document
+from server.web.files import file_route
 from server.web.handlers import JsonHandler
 from server.web.replies import JSON, Reply
 from server.web.routes import Route
+
+_FILES = ("docs/start.js", "docs/swagger-ui/swagger-ui.css", "docs/swagger-ui/swagger-ui-bundle.js")
 
 
 class OpenApiHandler(JsonHandler):
@@ -17,5 +20,13 @@ class OpenApiHandler(JsonHandler):
 
 
 def routes() -> tuple[Route, ...]:
-    """The routes of this module."""
+    """The routes of this module that programs use."""
     return (Route("/openapi.json", OpenApiHandler),)
+
+
+def pages() -> tuple[Route, ...]:
+    """GET /docs, and the files that it loads."""
+    return (
+        file_route("/docs", "server.web", "docs/page.html"),
+        *(file_route(f"/docs/{path.rpartition('/')[2]}", "server.web", path) for path in _FILES),
+    )

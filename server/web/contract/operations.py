@@ -39,11 +39,13 @@ from server.money.pulse import Pulse
 from server.money.records import Account, Entry, PastBalance, Receipt
 from server.web.audit import AuditPage
 from server.web.cluster import DURATIONS_MAX, NodeList, RunsPage, TaskList
-from server.web.contract.answers import Health, Index, Nothing, Results
+from server.web.contract import examples
+from server.web.contract.answers import Alive, Index, Nothing, Ready, Results
 from server.web.event_kinds import KINDS
 from server.web.health import NotReadyError
 from server.web.money import EntriesPage
 from server.web.page_files import HTML, MEDIA_TYPES
+from server.web.parameters import cursor_after
 from server.web.pulse import SECONDS, SECONDS_MAX
 from server.web.session import SessionBody, SessionState
 
@@ -53,8 +55,27 @@ Schema = Mapping[str, Any]
 ID: Schema = {"type": "integer", "minimum": 1, "maximum": INTEGER_MAX}
 NAME: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,100}$"}
 MOMENT: Schema = {"type": "string", "format": "date-time"}
-CURSOR: Schema = {"type": "string", "description": "What `next` of the page before says, unchanged."}
+CURSOR: Schema = {
+    "type": "string",
+    "pattern": "^[A-Za-z0-9_-]{4,40}$",
+    "description": "What `next` of the page before says, unchanged.",
+}
+NAMES: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,100}(,[A-Za-z0-9_.:-]{1,100})*$"}
+KIND_NAMES: Schema = {"type": "string", "pattern": f"^({'|'.join(KINDS)})(,({'|'.join(KINDS)}))*$"}
 EVENT_ID: Schema = {"type": "integer", "minimum": 0, "maximum": INTEGER_MAX}
+_NUMBER: Schema = {"type": "string", "pattern": "^[0-9]{1,16}$"}
+EVENT: Schema = {
+    "type": "object",
+    "description": "One event of the stream; docs/events.md says what each holds.",
+    "properties": {
+        "id": _NUMBER,
+        "event": {"enum": [*KINDS, "reset"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+        "retry": _NUMBER,
+    },
+    "required": ["event", "data"],
+    "additionalProperties": False,
+}
 UUID: Schema = {"type": "string", "format": "uuid"}
 
 DATABASE: Errors = (DatabaseUnavailableError,)
@@ -66,11 +87,12 @@ MOVEMENT: Errors = (*BODY, *KEYED, *SENT, UserNotFoundError, RequestIdReusedErro
 
 @dataclass(frozen=True)
 class Query:
-    """A parameter of the query."""
+    """A parameter of the query, or a header. example: a value that is right."""
 
     name: str
     schema: Schema
     description: str
+    example: Any
 
 
 @dataclass(frozen=True)
@@ -78,10 +100,11 @@ class Operation:
     """One method of one path.
 
     answer: the type of a successful answer's body, or a tuple of several; None for one
-    that is no JSON, of `media_type`. other_media_types: of answers to those who ask for
-    something else than JSON. places: the schemas of the path's places. body: the type of the
-    request's body. is_keyed: takes an Idempotency-Key. example: a body that works, and
-    values for the places.
+    that is no JSON, of `media_type`, whose `schema` is then given. other_media_types: of
+    answers to those who ask for something else than JSON. places: the schemas of the path's
+    places. body: the type of the request's body. is_keyed: takes an Idempotency-Key.
+    example: a body that works; nothing means an empty object. does_example_work: false where
+    it only shows the form.
     """
 
     method: str
@@ -92,17 +115,25 @@ class Operation:
     status: int = 200
     media_type: str = "application/json"
     other_media_types: tuple[str, ...] = ()
+    schema: Schema | None = None
     body: Any = None
     is_body_required: bool = True
     is_keyed: bool = False
     places: Mapping[str, Schema] | None = None
     queries: tuple[Query, ...] = ()
+    headers: tuple[Query, ...] = ()
     errors: Errors = ()
     description: str = ""
     example: Any = None
+    does_example_work: bool = True
+
+    @property
+    def has_etag(self) -> bool:
+        """Whether it can be asked conditionally: all but writes and the stream."""
+        return self.method == "get" and self.media_type != "text/event-stream"
 
 
-LIMIT = Query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}, "Of one page.")
+LIMIT = Query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}, "Of one page.", 10)
 USER = {"userId": ID}
 TASK = {"name": NAME}
 RUN = {"runId": ID}
@@ -135,12 +166,13 @@ MONEY = (
     ),
     Operation(
         "get", "/users/{userId}", "money", "An account's balance, now or at a moment", (Account, PastBalance),
-        places=USER, queries=(Query("at", MOMENT, "The balance after the last movement up to then."),),
+        places=USER,
+        queries=(Query("at", MOMENT, "The balance after the last movement up to then.", examples.MOMENT),),
         errors=(*DATABASE, InvalidRequestError, UserNotFoundError),
     ),
     Operation(
         "get", "/users/{userId}/entries", "money", "An account's ledger, newest first", EntriesPage,
-        places=USER, queries=(LIMIT, Query("cursor", CURSOR, "The page to read.")),
+        places=USER, queries=(LIMIT, Query("cursor", CURSOR, "The page to read.", cursor_after("entry", 2))),
         errors=(*DATABASE, InvalidRequestError, UserNotFoundError),
     ),
     Operation(
@@ -152,7 +184,7 @@ MONEY = (
         "get", "/money/pulse", "money", "What the money path did in each of the last seconds", Pulse,
         queries=(
             Query("seconds", {"type": "integer", "minimum": 1, "maximum": SECONDS_MAX, "default": SECONDS},
-                  "How many seconds back."),
+                  "How many seconds back.", 60),
         ),
         errors=(*DATABASE, InvalidRequestError),
         description="Of all nodes together; figures to watch, empty after a crash of the database.",
@@ -170,7 +202,7 @@ TASKS = (
         queries=(
             Query(
                 "durations", {"type": "integer", "minimum": 1, "maximum": DURATIONS_MAX},
-                "Of how many of its last runs each task tells how long they took.",
+                "Of how many of its last runs each task tells how long they took.", 20,
             ),
         ),
         errors=(*DATABASE, InvalidRequestError),
@@ -201,13 +233,13 @@ TASKS = (
     Operation(
         "get", "/runs", "tasks", "The history of runs, newest first", RunsPage,
         queries=(
-            Query("task", NAME, "Of this task."),
-            Query("node", NAME, "On this node."),
-            Query("status", {"enum": list(STATUSES)}, "Of this status."),
-            Query("since", MOMENT, "Started then or later."),
-            Query("until", MOMENT, "Started before then."),
+            Query("task", NAME, "Of this task.", examples.TASK),
+            Query("node", NAME, "On this node.", "node-3"),
+            Query("status", {"enum": list(STATUSES)}, "Of this status.", "succeeded"),
+            Query("since", MOMENT, "Started then or later.", examples.MOMENT),
+            Query("until", MOMENT, "Started before then.", "2026-02-28T08:00:00Z"),
             LIMIT,
-            Query("cursor", CURSOR, "The page to read."),
+            Query("cursor", CURSOR, "The page to read.", cursor_after("run", examples.RUN_ID)),
         ),
         errors=(*DATABASE, InvalidRequestError),
     ),
@@ -226,24 +258,34 @@ TASKS = (
     ),
     Operation(
         "get", "/events", "tasks", "What happens to tasks and nodes, as server-sent events", None,
-        media_type="text/event-stream",
+        media_type="text/event-stream", schema=EVENT,
         queries=(
-            Query("since", EVENT_ID, "What follows it comes first. The header Last-Event-ID counts more."),
-            Query("task", {"type": "string"}, "Names of tasks, separated by commas."),
-            Query("kind", {"type": "string"}, f"Some of {', '.join(KINDS)}, separated by commas."),
+            Query(
+                "since", EVENT_ID, "What follows it comes first. The header Last-Event-ID counts more.", 118
+            ),
+            Query("task", NAMES, "Names of tasks, separated by commas.", "sieve_primes,estimate_pi"),
+            Query(
+                "kind", KIND_NAMES, f"Some of {', '.join(KINDS)}, separated by commas.", "lost,failed,dead"
+            ),
+            Query(
+                "follow", {"type": "boolean", "default": True},
+                "Whether what happens later is sent, too; false: what there is, and then the answer ends.",
+                False,
+            ),
         ),
+        headers=(Query("Last-Event-ID", EVENT_ID, "As since, of a client that connects again.", 119),),
         errors=(*DATABASE, InvalidRequestError, OverloadedError),
     ),
 )  # fmt: skip
 
 SERVICE = (
-    Operation("get", "/healthz", "service", "Whether the process answers at all", Health),
+    Operation("get", "/healthz", "service", "Whether the process answers at all", Alive),
     Operation(
-        "get", "/readyz", "service", "Whether this node should get requests", Health, errors=(NotReadyError,)
+        "get", "/readyz", "service", "Whether this node should get requests", Ready, errors=(NotReadyError,)
     ),
     Operation(
         "get", "/metrics", "service", "The figures of the node that answers, for Prometheus", None,
-        media_type="text/plain",
+        media_type="text/plain", schema={"type": "string"},
     ),
     Operation(
         "get", "/", "service", "What this is and where to go", Index, other_media_types=(HTML,),
@@ -252,6 +294,7 @@ SERVICE = (
     Operation(
         "get", "/static/{version}/{file}", "service", "What the page at / consists of", None,
         media_type=MEDIA_TYPES["js"], other_media_types=(MEDIA_TYPES["css"], MEDIA_TYPES["svg"]),
+        schema={"type": "string"},
         places={"version": {"type": "string"}, "file": {"type": "string"}}, errors=(RouteNotFoundError,),
     ),
     Operation(
@@ -266,11 +309,13 @@ SERVICE = (
     Operation(
         "post", "/session", "session", "Sign in with a token, for a browser", SessionState,
         body=SessionBody, errors=(*BODY, *DATABASE, InvalidTokenError),
+        example={"token": "rf_0123456789"}, does_example_work=False,
         description="The cookie that it sets authenticates requests of the same origin. Those that "
         "change something need the header `X-Ringfence-Page: 1` besides.",
     ),
     Operation("delete", "/session", "session", "Sign out", None, status=204),
+    Operation("get", "/openapi.json", "service", "This document", dict),
 )  # fmt: skip
 
 OPERATIONS = (*MONEY, *TASKS, *SERVICE)
-"""All of them; /openapi.json and /docs are not in their own document."""
+"""All of them. Pages and other files for people are none."""
