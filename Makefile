@@ -22,7 +22,7 @@ VENV_STATE := $(shell \
     && $(BIN)/python -c '' 2>/dev/null && echo usable)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check docs verify burst chaos storm ha alerts bench failover clean venv
+.PHONY: help install run test check docs verify burst chaos storm ha alerts bench failover growth control clean venv
 
 help:
 	@echo 'make run       install what is needed and run everything here, until Ctrl-C'
@@ -37,6 +37,8 @@ help:
 	@echo 'make alerts    the alert rules of deploy/prometheus, by promtool'
 	@echo 'make bench     Ringfence beside other servers, an hour (ARGS=--quick: minutes)'
 	@echo 'make failover  Ringfence beside other schedulers when a worker dies, 45 minutes (ARGS=--quick)'
+	@echo 'make growth    reads from ten million runs and entries, ten minutes (ARGS="--rows 200000")'
+	@echo 'make control   10 to 200 nodes that do nothing else, on one PostgreSQL, five minutes (ARGS=--help)'
 	@echo 'make install   only install, into $(VENV)'
 	@echo 'make clean     remove $(VENV) and what builds left; the data in var/ stays'
 
@@ -91,6 +93,12 @@ bench: $(INSTALLED_BENCH)
 
 failover: $(INSTALLED_BENCH)
 	@$(BIN)/python benchmarks/failover.py $(ARGS)
+
+growth: $(INSTALLED)
+	@$(BIN)/python benchmarks/growth.py $(ARGS)
+
+control: $(INSTALLED)
+	@$(BIN)/python benchmarks/control_plane.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

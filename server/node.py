@@ -272,6 +272,8 @@ class Node:
         self._feed.wake()
         if channel == "node_events":
             self._membership.refresh_soon()
+        elif channel == "task_events":
+            self._scheduler.heard(payload)
         else:
             self._scheduler.wake()
 

@@ -1,5 +1,6 @@
 """One PostgreSQL for everybody: Ringfence's embedded one, and databases of the benchmark's own on it."""
 
+import os
 import subprocess
 import sys
 import time
@@ -73,6 +74,31 @@ class Postgres:
                 raise BenchmarkError(f"PostgreSQL does not start; see {log}")
             time.sleep(POLL_SECONDS)
 
+    def configure(self, settings: str) -> None:
+        """Settings beyond the shipped ones, as lines; before the start, and once."""
+        self._server.initialise()
+        own = self._server.data_folder / "postgresql.conf"
+        with own.open("a", encoding="utf-8") as file:
+            file.write(f"\n{settings}\n")
+
+    def cpu_seconds(self) -> float:
+        """Of the server and all its living processes, since each of them began."""
+        return sum(map(self.cpu_seconds_of, self._pids()))
+
+    def memory_mib(self) -> float:
+        """Of all of them; a page that several share is divided among them."""
+        return sum(map(_memory_kib, self._pids())) / 1024
+
+    @staticmethod
+    def cpu_seconds_of(pid: int) -> float:
+        """Of one process; 0 for one that has ended meanwhile."""
+        fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
+
+    def _pids(self) -> list[int]:
+        pid = self._server.running_pid()
+        return [int(word) for word in (str(pid), *_read(f"/proc/{pid}/task/{pid}/children").split())]
+
     def ringfence_database(self, name: str) -> Database:
         """A fresh database with Ringfence's schema."""
         database = self._fresh(name)
@@ -112,3 +138,18 @@ class Postgres:
         given = conninfo.conninfo_to_dict(self._server.superuser_url)
         parts = {key: str(value) for key, value in given.items()} | {"dbname": name} | changes
         return "postgresql:///?" + "&".join(f"{key}={quote(value, safe='')}" for key, value in parts.items())
+
+
+def _memory_kib(pid: int) -> int:
+    for line in _read(f"/proc/{pid}/smaps_rollup").splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1])
+    return 0
+
+
+def _read(path: str) -> str:
+    """Empty for a process that has ended."""
+    try:
+        return Path(path).read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

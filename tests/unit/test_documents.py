@@ -19,7 +19,14 @@ def names(project: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     "document",
-    ["docs/invariants.md", "docs/protocol.md", "docs/money.md", "docs/events.md", "docs/security.md"],
+    [
+        "docs/invariants.md",
+        "docs/protocol.md",
+        "docs/money.md",
+        "docs/events.md",
+        "docs/security.md",
+        "docs/scaling.md",
+    ],
 )
 def test_every_test_that_a_document_names_exists(project: Path, names: set[str], document: str) -> None:
     text = (project / document).read_text(encoding="utf-8")
