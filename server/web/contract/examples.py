@@ -9,6 +9,7 @@ from uuid import UUID
 
 from msgspec import Raw, json, to_builtins
 
+from server.access.audit import AuditRecord
 from server.access.refusals import (
     CrossSiteRequestError,
     ForbiddenError,
@@ -51,6 +52,7 @@ from server.money.pulse import Pulse, PulseSecond
 from server.money.records import Account, Entry, PastBalance, Receipt
 from server.web import problem
 from server.web.admission import BODY_BYTES_MAX
+from server.web.audit import AuditPage
 from server.web.cluster import NodeList, RunsPage, TaskList
 from server.web.contract.answers import Alive, Index, Ready, Results
 from server.web.health import NotReadyError
@@ -134,6 +136,15 @@ ANSWERS: Mapping[Any, Any] = {
     Alive: Alive("ok", "node-3"),
     Ready: Ready("ready", "node-3"),
     dict: {"openapi": "3.1.0", "info": {"title": "Ringfence", "version": "0.1.0"}, "paths": {}},
+    AuditPage: AuditPage(
+        [
+            AuditRecord(
+                id=7, at=_AT, actor_kind="token", actor="12", actor_name="page", action="pause",
+                target=TASK, outcome="done", peer="127.0.0.1", node="node-3",
+            )
+        ],
+        cursor_after("audit", 7),
+    ),
     SessionState: SessionState(True, True, "page", ["operate", "read"], None, None),
     Index: Index("ringfence", "0.1.0", "node-3", {"/withdraw": ["POST", "OPTIONS"]}),
 }  # fmt: skip

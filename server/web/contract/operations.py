@@ -299,7 +299,7 @@ SERVICE = (
     ),
     Operation(
         "get", "/audit", "service", "What operators did, newest first", AuditPage,
-        queries=(LIMIT, Query("cursor", CURSOR, "The page to read.")),
+        queries=(LIMIT, Query("cursor", CURSOR, "The page to read.", cursor_after("audit", 7))),
         errors=(*DATABASE, InvalidRequestError),
     ),
     Operation(
