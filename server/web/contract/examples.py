@@ -58,7 +58,7 @@ from server.web.contract.answers import Alive, Index, Ready, Results
 from server.web.health import NotReadyError
 from server.web.limits import HEAD_BYTES_MAX, HEAD_LINES_MAX
 from server.web.money import EntriesPage
-from server.web.parameters import InvalidParametersError, cursor_after
+from server.web.parameters import InvalidParametersError, cursor_after, cursor_in_time
 from server.web.session import SessionState
 
 USER_ID: Final = 1
@@ -86,6 +86,7 @@ _RUN = Run(
     lateness_seconds=0.04, attempt=1, progress=_PROGRESS, result=None, error=None,
     predecessor=None, successor=None,
 )  # fmt: skip
+RUNS_CURSOR: Final = cursor_in_time("run", _AT, RUN_ID)
 _RUNNING = Running(
     run_id=RUN_ID, node="node-3", host="alpha", pid=4242,
     started_at=_AT, elapsed_seconds=30.5, progress=_PROGRESS,
@@ -122,7 +123,7 @@ ANSWERS: Mapping[Any, Any] = {
         candidates=[Candidate("node-3", "live", True, 2, 1, 1)],
         reason="node-3 ranks it first and has a place for it.",
     ),
-    RunsPage: RunsPage([_RUN], cursor_after("run", RUN_ID)),
+    RunsPage: RunsPage([_RUN], RUNS_CURSOR),
     RunInFull: RunInFull(**{name: getattr(_RUN, name) for name in Run.__struct_fields__}, output="sieving\n"),
     NodeList: NodeList(
         [

@@ -239,7 +239,7 @@ TASKS = (
             Query("since", MOMENT, "Started then or later.", examples.MOMENT),
             Query("until", MOMENT, "Started before then.", "2026-02-28T08:00:00Z"),
             LIMIT,
-            Query("cursor", CURSOR, "The page to read.", cursor_after("run", examples.RUN_ID)),
+            Query("cursor", CURSOR, "The page to read.", examples.RUNS_CURSOR),
         ),
         errors=(*DATABASE, InvalidRequestError),
     ),
