@@ -50,7 +50,7 @@ def refusal(status: int, body: bytes) -> RefusedError:
     return RefusedError(problem if isinstance(problem, dict) else {}, status)
 
 
-def call(url: str, method: str, path: str) -> Answer:
+def call(url: str, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
     """Calls the API at a base URL, within ANSWER_SECONDS_MAX, with this process's token.
 
     Raises RefusedError for a problem document, ServiceError if there is no answer or
@@ -59,7 +59,12 @@ def call(url: str, method: str, path: str) -> Answer:
     service = Service(url)
     connection = service.connect(ANSWER_SECONDS_MAX)
     try:
-        connection.request(method, path, headers={"Connection": "close"} | token_headers())
+        headers = {"Connection": "close"} | token_headers()
+        if body is None:
+            connection.request(method, path, headers=headers)
+        else:
+            headers |= {"Content-Type": "application/json"}
+            connection.request(method, path, json.dumps(body), headers)
         response = connection.getresponse()
         content = json.loads(response.read(ANSWER_BYTES_MAX))
         at = _moment(response.getheader("Date"))

@@ -138,9 +138,43 @@ def cancel(
     _say(answer, json, f"Run {run_id} of {answer['task']} is being stopped on {answer['node']}.")
 
 
+def log_level(
+    level: Annotated[
+        str | None, typer.Argument(metavar="[LEVEL]", help="debug, info, warning or error; without it: show.")
+    ] = None,
+    seconds: Annotated[
+        int | None,
+        typer.Option(
+            "--seconds",
+            min=1,
+            max=86_400,
+            help="Back to the configured level after so long; else at a restart.",
+        ),
+    ] = None,
+    node: Annotated[str | None, typer.Option("--node", help="On this node alone, such as node-3.")] = None,
+    json: Json = False,
+    url: Url = None,
+    token_file: TokenFile = None,
+    config: Config = None,
+) -> None:
+    """Show or change how much the nodes write to their logs, while they run.
+
+    Each node is asked at the address that it gives in GET /nodes.
+    """
+    from server.cli.log_level import ask_all
+
+    answers = ask_all(url_of(url, config), node, level, seconds)
+    if json:
+        typer.echo(json_text.dumps({"nodes": answers}))
+        return
+    for answer in answers:
+        left = f", for {answer['seconds']:.0f} s" if answer["seconds"] is not None else ""
+        typer.echo(f"{answer['node']}: {answer['level']}{left} (configured: {answer['configured']})")
+
+
 def add_to(app: typer.Typer) -> None:
     """Makes these commands of `ringfence` itself."""
-    for command in (top, tasks, run, pause, resume, cancel):
+    for command in (top, tasks, run, pause, resume, cancel, log_level):
         app.command(rich_help_panel=STEER)(command)
 
 

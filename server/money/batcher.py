@@ -57,6 +57,7 @@ from server.postgres.faults import (
     is_stale_session,
     is_transient,
     reason_of,
+    without_data,
 )
 
 CONFLICTS_MAX = 5
@@ -247,7 +248,8 @@ class Batcher:
             instance = self._named[tuple(kind)] = f"urn:uuid:{self._instances.make()}"
             movements = sum(request.size for request in batch)
             first = batch[0].name
-            log.error("movements failed", instance=instance, movements=movements, first=first, exc_info=error)
+            facts = {"instance": instance, "movements": movements, "first": first}
+            log.error("movements failed", **facts, **without_data(error))
         return instance
 
     def _deliver(self, batch: Sequence[Request], outcomes: list[list[Posted]]) -> None:

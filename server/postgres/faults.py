@@ -19,7 +19,9 @@ whoever waits says the text.
 """
 
 import json
+import traceback
 from enum import Enum
+from typing import Any
 
 import psycopg
 
@@ -154,3 +156,18 @@ def balance_of(error: psycopg.Error) -> int:
 def reason_of(error: BaseException) -> str:
     """The first line of an error's text, for a line of the log."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def without_data(error: BaseException) -> dict[str, Any]:
+    """An error nobody foresaw, as members of a line of the log: where it arose, and no content of a row.
+
+    PostgreSQL's detail quotes the row that a constraint refused, and with it balances and keys.
+    """
+    if not isinstance(error, psycopg.Error):
+        return {"exc_info": error}
+    return {
+        "error": error.diag.message_primary or reason_of(error),
+        "sqlstate": error.sqlstate,
+        "constraint": error.diag.constraint_name,
+        "stack": "".join(traceback.format_tb(error.__traceback__)),
+    }

@@ -10,7 +10,18 @@ from tornado.web import Application, RequestHandler
 
 from server import __version__
 from server.errors import RouteNotFoundError
-from server.web import audit, cluster, event_stream, health, money, page, placement, pulse, session
+from server.web import (
+    audit,
+    cluster,
+    event_stream,
+    health,
+    log_level,
+    money,
+    page,
+    placement,
+    pulse,
+    session,
+)
 from server.web.admission import prefers
 from server.web.contract import handlers as contract
 from server.web.handlers import JsonHandler
@@ -112,6 +123,7 @@ def make_application(services: Services, scrape: Scrape, metrics: RequestMetrics
         *session.routes(),
         *audit.routes(),
         *health.routes(services, scrape),
+        *log_level.routes(services),
         *contract.routes(),
         *page.routes(files),
     ]

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar, cast
 
 import msgspec
+import structlog
 from tornado.http1connection import HTTP1Connection
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
@@ -21,12 +22,13 @@ from server.errors import BodyTooLargeError, MethodNotAllowedError, RingfenceErr
 from server.web import admission, problem
 from server.web.parameters import Parameters
 from server.web.replies import ALWAYS, JSON, Reply, of_error
+from server.web.request_id import request_id
 from server.web.services import Services
 from server.web.unforeseen import answerable
 
 DISCARDED_BYTES_MAX = 16 * 1024 * 1024
 DISCARD_SECONDS_MAX = 5.0
-_METHODS = ("get", "post", "delete")
+_METHODS = ("get", "post", "put", "delete")
 
 
 @stream_request_body
@@ -71,6 +73,8 @@ class JsonHandler(RequestHandler):
 
     def prepare(self) -> None:
         """Judges the head of the request."""
+        # Each request is a task of its own, so nobody else's lines carry it.
+        structlog.contextvars.bind_contextvars(request=request_id(self.request.headers))
         # The count below takes the place of Tornado's limit, whose answer has no body.
         self._connection.set_max_body_size(1 << 62)
         try:

@@ -204,7 +204,7 @@ class _Fork(HTTPMessageDelegate):
             self._refuse(error)
 
     def _refuse(self, error: BaseException) -> None:
-        problem = answerable(error, "POST", self._route)
+        problem = answerable(error, "POST", self._route, self._headers)
         self._door.metrics.refused(problem.code)
         self._send(replies.of_error(problem))
 

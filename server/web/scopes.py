@@ -49,6 +49,8 @@ NEEDS: Mapping[tuple[str, str], Need | None] = {
     ("GET", "/events"): _READ,
     ("GET", "/metrics"): _READ,
     ("GET", "/audit"): _ADMIN,
+    ("GET", "/log-level"): _READ,
+    ("PUT", "/log-level"): _OPERATE,
     ("GET", "/healthz"): PUBLIC,
     ("GET", "/readyz"): PUBLIC,
     ("GET", "/openapi.json"): PUBLIC,

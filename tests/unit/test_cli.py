@@ -36,6 +36,7 @@ COMMANDS = (
     ["pause"],
     ["resume"],
     ["cancel"],
+    ["log-level"],
     ["backup"],
     ["restore"],
     ["db"],

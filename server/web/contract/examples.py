@@ -57,6 +57,7 @@ from server.web.cluster import NodeList, RunsPage, TaskList
 from server.web.contract.answers import Alive, Index, Ready, Results
 from server.web.health import NotReadyError
 from server.web.limits import HEAD_BYTES_MAX, HEAD_LINES_MAX
+from server.web.log_level import LogLevel
 from server.web.money import EntriesPage
 from server.web.parameters import InvalidParametersError, cursor_after, cursor_in_time
 from server.web.session import SessionState
@@ -136,6 +137,7 @@ ANSWERS: Mapping[Any, Any] = {
     ),
     Alive: Alive("ok", "node-3"),
     Ready: Ready("ready", "node-3"),
+    LogLevel: LogLevel("node-3", "debug", "info", 600.0),
     dict: {"openapi": "3.1.0", "info": {"title": "Ringfence", "version": "0.1.0"}, "paths": {}},
     AuditPage: AuditPage(
         [

@@ -43,6 +43,7 @@ from server.web.contract import examples
 from server.web.contract.answers import Alive, Index, Nothing, Ready, Results
 from server.web.event_kinds import KINDS
 from server.web.health import NotReadyError
+from server.web.log_level import LogLevel, LogLevelBody
 from server.web.money import EntriesPage
 from server.web.page_files import HTML, MEDIA_TYPES
 from server.web.parameters import cursor_after
@@ -286,6 +287,12 @@ SERVICE = (
     Operation(
         "get", "/metrics", "service", "The figures of the node that answers, for Prometheus", None,
         media_type="text/plain", schema={"type": "string"},
+    ),
+    Operation("get", "/log-level", "service", "How much the node that answers writes to its log", LogLevel),
+    Operation(
+        "put", "/log-level", "service", "Change that, for a while or until the node ends", LogLevel,
+        body=LogLevelBody, errors=BODY, example={"level": "debug", "seconds": 600},
+        description="Of the node that answers: ask each on its own port, or use `ringfence log-level`.",
     ),
     Operation(
         "get", "/", "service", "What this is and where to go", Index, other_media_types=(HTML,),
