@@ -60,6 +60,7 @@ check: $(INSTALLED_CHECK)
 
 # Into another file first: a failure leaves the page as it was.
 docs: $(INSTALLED)
+	@$(BIN)/python -m server.web.metrics.document
 	@$(BIN)/ringfence config document >$(VENV)/configuration.md && mv $(VENV)/configuration.md docs/configuration.md
 
 # Needs no virtual environment: spin, gcc and the standard library.

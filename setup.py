@@ -34,6 +34,8 @@ class BuildWithShippedFiles(build_py):
                 shutil.copy2(source, target / name)
 
 
+OTEL = ["opentelemetry-exporter-otlp-proto-http>=1.27,<2", "opentelemetry-sdk>=1.27,<2"]
+
 setup(
     name="ringfence",
     version="0.1.0",
@@ -70,7 +72,10 @@ setup(
         "tzdata>=2025.1",
     ],
     extras_require={
+        # Traces; without them nothing of it is imported.
+        "otel": OTEL,
         "test": [
+            *OTEL,
             "hypothesis>=6.115",
             "jsonschema>=4.23",
             "openapi-spec-validator>=0.7.1",

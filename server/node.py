@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 from tornado.httpserver import HTTPServer
 
-from server import exposure, process, supervised
+from server import exposure, process, supervised, tracing
 from server.access.keyring import Keyring
 from server.cluster.membership import Membership
 from server.cluster.tenure import Tenure, TenureEvents
@@ -344,6 +344,7 @@ class Node:
         await asyncio.wait(serving)
         await self._poster.reset()
         await self._database.close()
+        await asyncio.to_thread(tracing.end)
         log.info("stopped", node=self.name)
 
 

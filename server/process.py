@@ -17,6 +17,7 @@ import structlog
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
+from server import tracing
 from server.errors import ConfigurationError
 from server.logs import configure_logs
 from server.settings import INSTANCES_VARIABLE, Settings
@@ -39,6 +40,7 @@ def prepare(settings: Settings, name: str) -> None:
     # to a full pipe. Of the main thread alone, which hears the signal and is the one that
     # hangs: the frames of threads that run on change while they are read, which ends in SIGSEGV.
     faulthandler.register(signal.SIGUSR2, file=traces.open("a"), all_threads=False)
+    tracing.configure(settings.telemetry.otlp_endpoint, name)
     if "SUPERVISOR_ENABLED" in os.environ:
         # Without supervisord nobody would restart us, nor stop us: then we drain.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -72,6 +72,8 @@ def main() -> None:
     find_modules_here()
     channel = Channel(socket.socket(fileno=CHANNEL_FD))
     spec = channel.receive_spec()
+    if spec.traceparent is not None:
+        os.environ["TRACEPARENT"] = spec.traceparent  # where libraries and programs look for it
     _limit_memory(spec.memory_bytes_max)
     outcome = perform(spec, channel)
     sys.stdout.flush()

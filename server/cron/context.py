@@ -36,7 +36,7 @@ class JobCancelled(BaseException):
 
 @dataclass(frozen=True)
 class RunSpec:
-    """What the node tells a job at its start."""
+    """What the node tells a job at its start. traceparent: of the run's span, while runs are traced."""
 
     run_id: int
     task: str
@@ -47,6 +47,7 @@ class RunSpec:
     scratch: str
     database_url: str
     memory_bytes_max: int | None = None
+    traceparent: str | None = None
 
 
 class Link(Protocol):
@@ -128,6 +129,8 @@ class Context:
         """The folder where this installation keeps what it writes."""
         self.scratch = Path(spec.scratch)
         """A private folder that is removed when the run has ended."""
+        self.traceparent = spec.traceparent
+        """The W3C trace context of the run, for spans of the job's own; None while nobody collects traces."""
         self._database_url = spec.database_url
         self._link = link
 

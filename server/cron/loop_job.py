@@ -17,6 +17,7 @@ from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
 from typing import Any, TextIO, cast
 
+from server import tracing
 from server.cron.context import RunSpec
 from server.cron.outcome import Outcome, Output, Reason
 
@@ -50,6 +51,8 @@ def start_task(job: LoopJob, work: Coroutine[Any, Any, Any]) -> Task:
 
     def start() -> Task:
         _current.set(job)
+        if job.spec.traceparent is not None:
+            tracing.enter(job.spec.traceparent)
         return asyncio.create_task(work, name=f"run {job.spec.run_id} of {job.spec.task}")
 
     return copy_context().run(start)

@@ -8,11 +8,12 @@ nobody, since the answer to its start was lost) is ended.
 
 import asyncio
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 import structlog
 
+from server import tracing
 from server.cluster.heartbeat import Beat
 from server.cluster.lease import boot_time
 from server.cluster.tenure import Tenure
@@ -28,6 +29,9 @@ from server.cron.view import TaskView
 from server.errors import DatabaseUnavailableError
 from server.postgres.connections import Database
 from server.settings import Settings
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 START_SECONDS_MAX = 5.0
 RETRY_SECONDS_MAX = 600.0
@@ -125,6 +129,7 @@ class Runner:
             self._figures.refused["no_guardian"] += 1
             return None
         self._starting += 1
+        asked_at_ns = tracing.now_ns()
         try:
             row = await self._database.row(
                 STATEMENTS["start_run"],
@@ -157,17 +162,22 @@ class Runner:
         self._confirmed_at[run_id] = boot_time()
         self._tasks[run_id] = task.name
         log.info("run started", task=seen.name, run=run_id, trigger=row.trigger)
-        following = asyncio.create_task(self._see_to_the_end(run_id, task, row.attempt))
+        span = None
+        if tracing.tracer is not None:
+            span = tracing.begin_run(task.name, run_id, row.trigger, asked_at_ns)
+        following = asyncio.create_task(self._see_to_the_end(run_id, task, row.attempt, span))
         self._following.add(following)
         following.add_done_callback(self._following.discard)
         return Started(run_id, row.trigger, row.scheduled_for)
 
-    async def _see_to_the_end(self, run_id: int, task: Task, attempt: int) -> None:
+    async def _see_to_the_end(self, run_id: int, task: Task, attempt: int, span: "Span | None") -> None:
         settings = task.settings
         status = "lost"
         try:
             try:
-                outcome = await self._launch(run_id, task)
+                outcome = await self._launch(
+                    run_id, task, tracing.traceparent(span) if span is not None else None
+                )
             except OSError as error:
                 outcome = Outcome("failed", error=f"the job could not be started: {error}")
             self._tenure.release(in_loop=settings.isolation == "loop")
@@ -185,8 +195,10 @@ class Runner:
             began_at = self._confirmed_at.pop(run_id)
             self._tasks.pop(run_id)
             self._figures.finished(task.name, status, boot_time() - began_at)
+            if span is not None:
+                tracing.end_run(span, status)
 
-    def _launch(self, run_id: int, task: Task) -> "asyncio.Future[Outcome]":
+    def _launch(self, run_id: int, task: Task, traceparent: str | None) -> "asyncio.Future[Outcome]":
         spec = RunSpec(
             run_id=run_id,
             task=task.name,
@@ -198,6 +210,7 @@ class Runner:
             scratch=str(self._var / "run" / "scratch" / f"{self._tenure.name}-{run_id}"),
             database_url=self._url,
             memory_bytes_max=task.settings.memory_bytes_max,
+            traceparent=traceparent,
         )
         executor = self._loop_jobs if task.settings.isolation == "loop" else self._executor
         return executor.start(spec, task.settings.timeout_seconds).done

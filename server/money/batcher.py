@@ -40,6 +40,7 @@ from typing import Any, TypeVar
 import psycopg
 import structlog
 
+from server import tracing
 from server.errors import OutcomeUnknownError, UnexpectedError
 from server.money.figures import MoneyFigures
 from server.money.postings import Listing, Posted, Posting, Request
@@ -173,7 +174,10 @@ class Batcher:
         for request in batch:
             request.is_sent = True
         try:
-            return await self._post(batch, skip_locked=skip_locked, seconds=seconds)
+            if tracing.tracer is None:
+                return await self._post(batch, skip_locked=skip_locked, seconds=seconds)
+            with tracing.batch((request.wish.trace for request in batch), _size(batch)):
+                return await self._post(batch, skip_locked=skip_locked, seconds=seconds)
         finally:
             self.figures.call_seconds.observe(monotonic() - began)
             for request in batch:
@@ -254,7 +258,7 @@ class Batcher:
 
     def _deliver(self, batch: Sequence[Request], outcomes: list[list[Posted]]) -> None:
         self.batches += 1
-        self.figures.batch_movements.observe(batch[0].size if len(batch) == 1 else len(batch))
+        self.figures.batch_movements.observe(_size(batch))
         self.tally.add(batch, outcomes)
         for request, posted in zip(batch, outcomes, strict=True):
             if posted[0].outcome == "locked":
@@ -277,6 +281,11 @@ def _may_be_repeated(error: psycopg.Error, conflicts: int) -> bool:
     if is_conflict(error) or is_stale_session(error):
         return conflicts <= CONFLICTS_MAX
     return is_transient(error) and classify(error) is not Fault.ROW_LOCKED
+
+
+def _size(batch: Sequence[Request]) -> int:
+    """How many movements a batch is: a list goes alone, and a posting is one."""
+    return batch[0].size if len(batch) == 1 else len(batch)
 
 
 def _doubt(batch: Sequence[Request]) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from server.errors import (
     AccountBusyError,
@@ -31,11 +31,13 @@ class Wish:
 
     key: its Idempotency-Key; client: whose key it is, '' as long as there are no
         tokens. is_wanted: asked just before the request is sent; False drops it.
+    trace: the context of the request's span, while requests are traced.
     """
 
     key: str | None = None
     client: str = ""
     is_wanted: Callable[[], bool] | None = None
+    trace: Any = None
 
 
 NO_WISH = Wish()

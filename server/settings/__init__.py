@@ -18,7 +18,7 @@ from server.settings.loading import (
     find_config,
     load,
 )
-from server.settings.sections import Cluster, Database, Http, Logging, Money, Security, Settings
+from server.settings.sections import Cluster, Database, Http, Logging, Money, Security, Settings, Telemetry
 from server.settings.tasks import TaskSettings
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "Security",
     "Settings",
     "TaskSettings",
+    "Telemetry",
     "find_config",
     "load",
 ]

@@ -172,6 +172,17 @@ class Logging(Section):
     )
 
 
+class Telemetry(Section):
+    """Traces for OpenTelemetry; figures for Prometheus need no setting."""
+
+    otlp_endpoint: Annotated[str, Field(pattern=r"^https?://[^\s/]+(/\S*)?$")] | None = Field(
+        None,
+        description="The collector that gets traces over OTLP/HTTP, such as `http://127.0.0.1:4318`; needs "
+        "`pip install 'ringfence[otel]'`. `null`: what the variable `OTEL_EXPORTER_OTLP_ENDPOINT` names, or "
+        "else no traces ([operations.md](operations.md)).",
+    )
+
+
 class Settings(Section):
     """The installation as a whole."""
 
@@ -194,6 +205,7 @@ class Settings(Section):
     money: Money = Money()
     security: Security = Security()
     logging: Logging = Logging()
+    telemetry: Telemetry = Telemetry()
     tasks: dict[TaskName, TaskSettings] = Field(default_factory=dict)
 
     @property

@@ -8,7 +8,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 from tornado.web import Application, RequestHandler
 
-from server import __version__
+from server import __version__, tracing
 from server.errors import RouteNotFoundError
 from server.web import (
     audit,
@@ -112,6 +112,8 @@ def make_application(services: Services, scrape: Scrape, metrics: RequestMetrics
         method, status = handler.request.method or "", handler.get_status()
         metrics.observe(route, method, status, seconds)
         log.debug("answered", route=route, method=method, status=status, seconds=seconds)
+        if isinstance(handler, JsonHandler) and handler.span is not None:
+            tracing.end_request(handler.span, status)
 
     files = PageFiles.read()
     routes: list[Route] = [

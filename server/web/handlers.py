@@ -9,13 +9,14 @@ and then thrown away up to a limit of its own.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import msgspec
 import structlog
 from tornado.http1connection import HTTP1Connection
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
+from server import tracing
 from server.access.audit import Origin
 from server.access.tokens import Caller
 from server.errors import BodyTooLargeError, MethodNotAllowedError, RingfenceError
@@ -25,6 +26,9 @@ from server.web.replies import ALWAYS, JSON, Reply, of_error
 from server.web.request_id import request_id
 from server.web.services import Services
 from server.web.unforeseen import answerable
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span, SpanContext
 
 DISCARDED_BYTES_MAX = 16 * 1024 * 1024
 DISCARD_SECONDS_MAX = 5.0
@@ -60,6 +64,7 @@ class JsonHandler(RequestHandler):
         self._refusal: RingfenceError | None = None
         self._has_gone = False
         self.problem: str | None = None
+        self.span: Span | None = None
 
     initialize: Callable[..., None] = begin
     """Called by Tornado with what the route gives; a handler that needs more takes it, and calls begin()."""
@@ -75,6 +80,8 @@ class JsonHandler(RequestHandler):
         """Judges the head of the request."""
         # Each request is a task of its own, so nobody else's lines carry it.
         structlog.contextvars.bind_contextvars(request=request_id(self.request.headers))
+        if tracing.tracer is not None:
+            self.span = tracing.begin_request(self.request.method or "", self.route, self.request.headers)
         # The count below takes the place of Tornado's limit, whose answer has no body.
         self._connection.set_max_body_size(1 << 62)
         try:
@@ -121,6 +128,11 @@ class JsonHandler(RequestHandler):
     def origin(self) -> Origin:
         """Who asks, and from where, for the record of what operators do."""
         return Origin(self.caller, self.request.remote_ip or "", self.services.node_name)
+
+    @property
+    def trace(self) -> "SpanContext | None":
+        """What a span is linked with that does this request's work."""
+        return None if self.span is None else self.span.get_span_context()
 
     # What goes out
 

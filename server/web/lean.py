@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Mapping
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import (
@@ -25,6 +25,7 @@ from tornado.httputil import (
     ResponseStartLine,
 )
 
+from server import tracing
 from server.errors import RingfenceError
 from server.money.amounts import parse_movement
 from server.money.outcomes import Operation
@@ -37,6 +38,9 @@ from server.web.limits import BODY_SECONDS_MAX, IDLE_SECONDS_MAX
 from server.web.metrics.requests import RequestMetrics
 from server.web.services import Services
 from server.web.unforeseen import answerable
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
 
 ROUTES: Mapping[str, Operation] = {"/withdraw": "withdraw", "/deposit": "deposit"}
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
@@ -132,6 +136,7 @@ class _Fork(HTTPMessageDelegate):
         self._other: HTTPMessageDelegate | None = None
         self._body = b""
         self._has_gone = False
+        self._span: Span | None = None
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
@@ -165,7 +170,7 @@ class _Fork(HTTPMessageDelegate):
             answer = services.bank.move(
                 ROUTES[self._route],
                 self._movement,
-                Wish(key=self._key, client=caller.token, is_wanted=self._is_wanted),
+                self._wish(caller.token),
             )
         except Exception as error:
             self._refuse(error)
@@ -173,6 +178,12 @@ class _Fork(HTTPMessageDelegate):
             # While its answer is made, a connection tells nobody but this that it was closed.
             self._connection.set_close_callback(self._go)
             answer.add_done_callback(self._answer)
+
+    def _wish(self, client: str) -> Wish:
+        if tracing.tracer is None:
+            return Wish(key=self._key, client=client, is_wanted=self._is_wanted)
+        self._span = tracing.begin_request("POST", self._route, self._headers)
+        return Wish(self._key, client, self._is_wanted, self._span.get_span_context())
 
     @property
     def _sender(self) -> Sender:
@@ -232,6 +243,8 @@ class _Fork(HTTPMessageDelegate):
         assert self.head_at is not None, "an answer follows a head"
         seconds = time.perf_counter() - self.head_at
         self._door.metrics.observe(self._route, "POST", reply.status, seconds)
+        if self._span is not None:
+            tracing.end_request(self._span, reply.status)
 
 
 def is_plain(start_line: RequestStartLine, headers: HTTPHeaders) -> bool:

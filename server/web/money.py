@@ -38,7 +38,7 @@ class _KeyedHandler(JsonHandler):
 
     def admit(self) -> None:
         super().admit()
-        self.wish = Wish(key=key_of(self.request.headers), client=self.caller.token, is_wanted=self.is_wanted)
+        self.wish = Wish(key_of(self.request.headers), self.caller.token, self.is_wanted, self.trace)
 
 
 class _MovementHandler(_KeyedHandler):

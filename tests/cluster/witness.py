@@ -206,3 +206,16 @@ async def works_in_the_loop(context, path: str, seconds: float) -> dict:
     ticking.cancel()
     testify(path, context, "end")
     return {"pid": os.getpid()}
+
+
+def tell_trace(context, path: str) -> dict:
+    """In which trace it runs, by its context and by its environment."""
+    return {"context": context.traceparent, "environment": os.environ.get("TRACEPARENT")}
+
+
+async def tell_trace_in_the_loop(context, path: str) -> dict:
+    """The same, and what the library itself takes for the present span."""
+    from opentelemetry import trace
+
+    present = trace.get_current_span().get_span_context()
+    return {"context": context.traceparent, "library": f"{present.trace_id:032x}-{present.span_id:016x}"}
