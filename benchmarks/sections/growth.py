@@ -100,6 +100,8 @@ def paths(places: Places, hot: int) -> dict[str, Callable[[], str]]:
         "`?task=&status=failed`": lambda: "/runs?task=task-0&status=failed",
         "`?node=&status=lost`": lambda: "/runs?node=node-2&status=lost",
         "`?task=&status=failed`, none": lambda: "/runs?task=task-3&status=failed",
+        "`?task=&node=`": lambda: "/runs?task=task-3&node=node-1",
+        "`?task=&node=`, one that has gone": lambda: "/runs?task=task-3&node=gone-node",
         "`/users/{id}`": lambda: f"/users/{places.account()}",
         "`/users/{id}?at=`": lambda: f"/users/{places.account()}?at={places.moment(0.5)}",
         "`/users/{id}/entries`": lambda: f"/users/{places.account()}/entries",
@@ -108,7 +110,7 @@ def paths(places: Places, hot: int) -> dict[str, Callable[[], str]]:
     }
 
 
-COMBINED = ("&status=", "?task=&since")
+COMBINED = ("?task=&node=",)
 """Reads with two filters, of which an index serves one: told, and not part of the promise."""
 
 
@@ -143,7 +145,7 @@ def measure(address: Address, database: Database, grown: Grown, sizes: Sizes, re
         "pruning": {one.what: one.seconds for one in pruning},
         "index_seconds": grown.index_seconds,
     }
-    target = Target("p99 of each read by one filter or none, ms", 50, 1000 * worst, at_most=True)
+    target = Target("p99 of each read but those of task and node at once, ms", 50, 1000 * worst, at_most=True)
     return Section("growth", tables, [target], data=data)
 
 

@@ -190,6 +190,22 @@ runs = Table(
     Index("runs_by_task_and_start", "task_name", "started_at", "id"),
     Index("runs_by_node_and_start", "node_name", "started_at", "id"),
     Index("runs_by_status_and_start", "status", "started_at", "id"),
+    Index(
+        "runs_by_task_that_did_not_succeed",
+        "task_name",
+        "status",
+        "started_at",
+        "id",
+        postgresql_where=text("status <> 'succeeded'"),
+    ),
+    Index(
+        "runs_by_node_that_did_not_succeed",
+        "node_name",
+        "status",
+        "started_at",
+        "id",
+        postgresql_where=text("status <> 'succeeded'"),
+    ),
     comment="Executions of tasks; status running is now, all others are history.",
 )
 

@@ -1,0 +1,2 @@
+drop index runs_by_node_that_did_not_succeed;
+drop index runs_by_task_that_did_not_succeed;
