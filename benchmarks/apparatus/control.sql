@@ -29,9 +29,6 @@ select max(e.id)
   from events as e
  where e.channel = 'node_events';
 
--- name: work
--- Transactions of this database, and bytes of the write-ahead log, since the server began.
-select d.xact_commit + d.xact_rollback,
-       (pg_current_wal_lsn() - '0/0')::bigint
-  from pg_stat_database as d
- where d.datname = current_database();
+-- name: log
+-- Bytes of the write-ahead log since the server was made.
+select (pg_current_wal_lsn() - '0/0')::bigint;

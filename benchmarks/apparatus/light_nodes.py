@@ -3,6 +3,7 @@
     begin     they join, some at a time; answered when all have
     count     what follows is counted alone
     report    what was seen since then
+    known     of each version of the membership, when the last of them knew it, and how many did
     end       they leave; the process ends
 
 Started by control_plane.py with one argument, a JSON object: url, first, nodes, tasks,
@@ -39,7 +40,8 @@ async def main(told: dict[str, Any]) -> None:
             seen.forget()
         elif order == "end":
             break
-        print(json.dumps(asdict(seen) if order == "report" else {"done": order}), flush=True)
+        answers = {"report": asdict(seen), "known": seen.known_at}
+        print(json.dumps(answers.get(order, {"done": order})), flush=True)
     for end in await asyncio.gather(*(node.leave() for node in nodes), return_exceptions=True):
         if isinstance(end, Exception):
             raise end

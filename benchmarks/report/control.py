@@ -26,7 +26,6 @@ class Level:
     heartbeat_seconds: tuple[float, float]
     deliveries_a_second: float
     delivery_seconds: tuple[float, float]
-    transactions_a_second: float
     wal_bytes_a_second: float
     cores: float
     client_cores: float
@@ -40,7 +39,7 @@ def section(levels: Sequence[Level], facts: str = "") -> Section:
         "Light nodes on one PostgreSQL: what they ask, a second",
         (
             "nodes", "connections", "heartbeats", "runs", "notifications delivered", "readings of the tasks",
-            "of the members", "transactions", "log KiB", "PostgreSQL, cores", "MiB", "light nodes, cores",
+            "of the members", "log KiB", "PostgreSQL, cores", "MiB", "light nodes, cores",
         ),
         [_load(level) for level in levels],
     )  # fmt: skip
@@ -56,15 +55,19 @@ def section(levels: Sequence[Level], facts: str = "") -> Section:
 
 
 def carried_on(levels: Sequence[Level], nodes: int) -> float:
-    """PostgreSQL's cores with so many nodes, by a*n + b*n^2 through the last two levels.
+    """PostgreSQL's cores with so many nodes, by the a*n + b*n^2 that all levels fit best.
 
     A part grows with the nodes (each beats); a part with their square (each hears of each one's
-    runs, and reads rows of all).
+    runs, and reads rows of all). Neither can be negative: where noise says so, it is 0.
     """
-    first, last = levels[-2], levels[-1]
-    each = [level.cores / level.nodes for level in (first, last)]
-    square = (each[1] - each[0]) / (last.nodes - first.nodes)
-    line = each[0] - square * first.nodes
+    n2, n3, n4 = (sum(level.nodes**power for level in levels) for power in (2, 3, 4))
+    c1, c2 = (sum(level.cores * level.nodes**power for level in levels) for power in (1, 2))
+    spread = n2 * n4 - n3 * n3
+    line, square = (c1 * n4 - c2 * n3) / spread, (c2 * n2 - c1 * n3) / spread
+    if square < 0:
+        line, square = c1 / n2, 0.0
+    elif line < 0:
+        line, square = 0.0, c2 / n4
     return line * nodes + square * nodes**2
 
 
@@ -73,7 +76,7 @@ def _far(levels: Sequence[Level]) -> list[str]:
         return []
     cores = carried_on(levels, FAR)
     return [
-        f"Carried on to {FAR:,} nodes by a·n + b·n² through the last two rows: "
+        f"Carried on to {FAR:,} nodes by the a·n + b·n² that these rows fit best: "
         f"{cores:.1f} cores of PostgreSQL."
     ]
 
@@ -88,7 +91,6 @@ def _load(level: Level) -> list[str]:
         count(level.deliveries_a_second),
         count(counts.get("readings of the tasks", 0.0)),
         count(counts.get("readings of the members", 0.0)),
-        count(level.transactions_a_second),
         count(level.wal_bytes_a_second / 1024),
         f"{level.cores:.2f}",
         count(level.memory_mib),

@@ -15,7 +15,6 @@ def level(nodes: int, cores: float) -> Level:
         heartbeat_seconds=(0.001, 0.002),
         deliveries_a_second=10.0,
         delivery_seconds=(0.003, 0.004),
-        transactions_a_second=20.0,
         wal_bytes_a_second=2048.0,
         cores=cores,
         client_cores=0.5,
@@ -40,13 +39,16 @@ def test_each_level_is_a_row_of_both_tables_in_its_units():
         "10.0",
         "40.0",
         "0.0",
-        "20.0",
         "2.0",
         "0.10",
         "100",
         "0.50",
     ]
     assert times.rows[1] == ["20", "1.00", "2.00", "3.00", "4.00", "100.00", "250.00"]
+
+
+def test_figures_that_bend_downward_are_carried_on_as_a_line():
+    assert carried_on([level(100, 0.2), level(200, 0.3)], 1_000) == pytest.approx(1.6)
 
 
 def test_one_level_alone_is_not_carried_on():
