@@ -35,12 +35,12 @@ from server.money.outcomes import Operation
 from server.money.postings import NO_WISH, Listing, Posted, Posting, Wish
 from server.money.records import Account, Entry, EntryPage, Opened, PastBalance
 from server.money.request_ids import RequestIds, derived_id, fingerprint
-from server.postgres.connections import Database, UnansweredError
+from server.postgres.connections import ANSWER_SECONDS_MAX, Database, UnansweredError
 from server.postgres.faults import ONE_ENTRY_PER_REQUEST, constraint_of
 from server.postgres.sessions import Row
 from server.postgres.statements import load
 
-ANSWER_SECONDS = 0.2
+SPARE_SECONDS = 0.2
 """What is left of a deadline for an answer to come back."""
 
 STATEMENTS = load("server.money", "ledger.sql")
@@ -139,8 +139,10 @@ class Bank:
 
     async def _open_once(self, key: str, params: dict[str, Any]) -> Opened:
         # The wait for the key's first request ends in time for its answer to arrive.
-        wait_ms = round(1000 * max(self._deadline_seconds - ANSWER_SECONDS, self._deadline_seconds / 2))
-        (row,) = await self._ask("open_account_once", params | {"key": key, "wait_ms": wait_ms})
+        wait_ms = round(1000 * max(self._deadline_seconds - SPARE_SECONDS, self._deadline_seconds / 2))
+        (row,) = await self._ask(
+            "open_account_once", params | {"key": key, "wait_ms": wait_ms}, self._deadline_seconds
+        )
         if row.outcome == "key_reused":
             raise IdempotencyKeyReusedError(key)
         if row.outcome == "under_way":
@@ -191,7 +193,12 @@ class Bank:
             raise MovementNotFoundError(f"No movement carries the request id {request_id}.")
         return Entry(*rows[0])
 
-    async def _ask(self, statement: str, params: dict[str, Any]) -> list[Row]:
+    async def _ask(
+        self, statement: str, params: dict[str, Any], answer_seconds_max: float = ANSWER_SECONDS_MAX
+    ) -> list[Row]:
         return await self._database.rows(
-            STATEMENTS[statement], params, deadline_seconds=self._deadline_seconds
+            STATEMENTS[statement],
+            params,
+            deadline_seconds=self._deadline_seconds,
+            answer_seconds_max=answer_seconds_max,
         )

@@ -25,6 +25,8 @@ from server.postgres.statements import load
 
 LOCK_SECONDS_MAX = 1.0
 """How long a batch waits for an account that somebody else holds, before it goes on without it."""
+ANSWER_SECONDS_MAX = 5.0
+"""How long an answer is waited for before the batch is sent again over another connection."""
 SKIPPING_LOCK_SECONDS_MAX = 0.1
 """The same for what still makes a batch wait that skips held accounts: another's request id or key."""
 
@@ -120,7 +122,7 @@ class Poster:
     ) -> list[Any]:
         connection = self._connection
         assert connection is not None, "connect() comes first"
-        connection.call_seconds_max = max(0.001, seconds)
+        connection.call_seconds_max = min(ANSWER_SECONDS_MAX, max(0.001, seconds))
         lock_ms = self._lock_ms_max
         if skip_locked:
             lock_ms = min(lock_ms, round(1000 * SKIPPING_LOCK_SECONDS_MAX))

@@ -4,6 +4,8 @@ Failures
     a connection broke while    found before anything is sent over it; another one is taken
     nobody used it
     the connection breaks       the statement is sent again where that is safe, until the deadline
+    the server is silent        one sending waits for ANSWER_SECONDS_MAX, so that another
+                                connection gets its turn before the deadline
     no connection can be made   tried on and on, also while nobody asks, RECONNECT_SECONDS_MAX
                                 apart at most; calls wait for it until their deadlines
     the server takes no writes  another connection, which may end at another server
@@ -26,6 +28,7 @@ from server.postgres.profile import CALL_SECONDS_MAX, Profile
 from server.postgres.pulse import Pulse
 from server.postgres.sessions import Row, TimedAsyncConnection
 
+ANSWER_SECONDS_MAX = 6.0  # longer than a lock is waited for
 RETRY_SECONDS_MAX = 0.5
 RETRY_SECONDS_MIN = 0.02
 RECONNECT_SECONDS_MAX = 1.0
@@ -104,11 +107,14 @@ class Database:
         *,
         repeatable: bool = True,
         deadline_seconds: float = CALL_SECONDS_MAX,
+        answer_seconds_max: float = ANSWER_SECONDS_MAX,
     ) -> list[Row]:
         """All rows of one statement, in a transaction of its own.
 
         repeatable: the statement may be sent again after a lost connection; say
             False where a second effect would be wrong.
+        answer_seconds_max: how long one sending is waited for; more only where the
+            statement itself may wait for that long.
         Raises DatabaseUnavailableError at the deadline, or at once where nothing
         may be repeated, and of that UnansweredError if the statement may have
         taken effect; psycopg.Error for what the statement itself got wrong.
@@ -119,7 +125,7 @@ class Database:
         stale_sessions = 0
         while True:
             try:
-                return await self._rows_once(statement, params, deadline)
+                return await self._rows_once(statement, params, deadline, answer_seconds_max)
             except psycopg.Error as error:
                 stale_sessions += is_stale_session(error)
                 # Each connection can be stale once; a statement that none of them takes is a defect.
@@ -143,7 +149,7 @@ class Database:
         return (await self.rows(statement, params, **how))[0]
 
     async def _rows_once(
-        self, statement: str, params: Mapping[str, Any] | None, deadline: float
+        self, statement: str, params: Mapping[str, Any] | None, deadline: float, answer_seconds_max: float
     ) -> list[Row]:
         async with self._pool.connection(timeout=max(0.001, deadline - monotonic())) as connection:
             if connection.has_been_told:
@@ -151,7 +157,7 @@ class Database:
                 raise _Broken("the connection broke while nobody used it")
             # What the wait for a connection took is gone from the call's time.
             began = monotonic()
-            connection.call_seconds_max = max(0.001, deadline - began)
+            connection.call_seconds_max = min(answer_seconds_max, max(0.001, deadline - began))
             try:
                 cursor = await connection.execute(statement, params)
                 return await cursor.fetchall() if cursor.description else []

@@ -54,8 +54,8 @@ class _Session:
     def _begin(self, profile: Profile) -> Self:
         self.call_seconds_max = profile.call_seconds_max
         if profile.part is not None:
+            # No answer yet: a server that takes connections and nothing else is away.
             self._part, self._pulse = profile.part, profile.pulse
-            self._pulse.answered(profile.part)
         return self
 
     @property
@@ -74,11 +74,11 @@ class _Session:
 
     def _out_of_time(self, seconds: float) -> psycopg.OperationalError:
         self.pgconn.finish()
-        return self._failed(
-            psycopg.OperationalError(
-                f"the database did not answer within {seconds:g} s; the connection is closed"
-            )
+        error = psycopg.OperationalError(
+            f"the database did not answer within {seconds:g} s; the connection is closed"
         )
+        self._refused(error)
+        return error
 
     def _interrupted(self) -> None:
         if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
@@ -88,10 +88,13 @@ class _Session:
         if self._pulse is not None and self._part is not None:
             self._pulse.answered(self._part)
 
-    def _failed(self, error: psycopg.OperationalError) -> psycopg.OperationalError:
-        if self._pulse is not None and self._part is not None and is_outage(error):
+    def _refused(self, error: psycopg.Error) -> None:
+        if self._pulse is None or self._part is None:
+            return
+        if is_outage(error):
             self._pulse.failed(self._part, error)
-        return error
+        elif error.sqlstate is not None:
+            self._pulse.answered(self._part)  # the server has found a fault in what was asked
 
 
 class TimedConnection(_Session, psycopg.Connection[Row]):
@@ -148,8 +151,8 @@ class TimedConnection(_Session, psycopg.Connection[Row]):
             if timeout is not None:
                 raise  # a caller's own timeout is its way to be woken, no fault
             raise self._out_of_time(seconds) from None
-        except psycopg.OperationalError as error:
-            self._failed(error)
+        except psycopg.Error as error:
+            self._refused(error)
             raise
         except KeyboardInterrupt:
             self._interrupted()
@@ -194,8 +197,8 @@ class TimedAsyncConnection(_Session, psycopg.AsyncConnection[Row]):
             if timeout is not None:
                 raise  # a caller's own timeout (notifies() waits with one) is its way to be woken, no fault
             raise self._out_of_time(seconds) from None
-        except psycopg.OperationalError as error:
-            self._failed(error)
+        except psycopg.Error as error:
+            self._refused(error)
             raise
         except (asyncio.CancelledError, KeyboardInterrupt):
             self._interrupted()

@@ -4,18 +4,21 @@ import asyncio
 from time import monotonic
 from typing import Any
 
+import psycopg
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from server.errors import DatabaseUnavailableError, RingfenceError
 from server.postgres.connections import Database
+from server.postgres.faults import Fault, classify
 from server.postgres.statements import load
 from server.web.handlers import JsonHandler
 from server.web.metrics.registry import Scrape
 from server.web.routes import Route
 from server.web.services import Services
 
+# Together less than the two seconds within which an outage shows.
 PROBE_SECONDS_KEPT = 0.5
-PROBE_SECONDS_MAX = 2.0
+PROBE_SECONDS_MAX = 1.0
 
 
 class NotReadyError(RingfenceError):
@@ -34,16 +37,16 @@ class NotReadyError(RingfenceError):
 
 
 class DatabaseProbe:
-    """Whether the database answers: asked at most twice a second, whoever wants to know."""
+    """What is wrong with the database: asked at most twice a second, whoever wants to know."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._statement = load("server.web", "health.sql")["answers"]
+        self._statement = load("server.web", "health.sql")["takes_writes"]
         self._asked_at = float("-inf")
-        self._asking: asyncio.Task[bool] | None = None
+        self._asking: asyncio.Task[str | None] | None = None
 
-    async def answers(self) -> bool:
-        """True if it answered within PROBE_SECONDS_MAX, now or PROBE_SECONDS_KEPT ago."""
+    async def fault(self) -> str | None:
+        """None if it took writes within PROBE_SECONDS_MAX, now or PROBE_SECONDS_KEPT ago."""
         asking = self._asking
         if asking is None or (asking.done() and monotonic() - self._asked_at > PROBE_SECONDS_KEPT):
             self._asked_at = monotonic()
@@ -51,13 +54,18 @@ class DatabaseProbe:
         # Shielded: others may wait for the same answer when this one's client goes away.
         return await asyncio.shield(asking)
 
-    async def _ask(self) -> bool:
+    async def _ask(self) -> str | None:
+        asked_at = monotonic()
         try:
             await self._database.rows(self._statement, deadline_seconds=PROBE_SECONDS_MAX)
-        except DatabaseUnavailableError:
-            # Just what was asked; the pool logs the reason.
-            return False
-        return True
+        except DatabaseUnavailableError as error:
+            # Just what was asked; the pulse logs the reason.
+            if isinstance(error.__cause__, psycopg.Error) and classify(error.__cause__) is Fault.NO_WRITES:
+                return "the database takes no writes"
+            if self._database.pulse.answered_at < asked_at:
+                return "the database does not answer"
+            # Others got their answers: the connections for reading have too much to do.
+        return None
 
 
 class HealthHandler(JsonHandler):
@@ -80,8 +88,9 @@ class ReadyHandler(JsonHandler):
 
     async def get(self) -> None:
         reasons = self.services.readiness()
-        if not await self.probe.answers():
-            reasons = [*reasons, "the database does not answer"]
+        fault = await self.probe.fault()
+        if fault is not None:
+            reasons = [*reasons, fault]
         if reasons:
             raise NotReadyError(reasons)
         self.answer({"status": "ready", "node": self.services.node_name})

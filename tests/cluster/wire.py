@@ -19,6 +19,7 @@ class _Link:
         self.server = server
         self.startup = b""
         self.loses_answer = False
+        self.is_forgotten = False
 
 
 def _end(sock: socket.socket) -> None:
@@ -32,8 +33,11 @@ class Wire:
 
     def __init__(self, target: str) -> None:
         self._target = {key: str(value) for key, value in conninfo.conninfo_to_dict(target).items()}
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        port = self._listener.getsockname()[1]
+        # Bound and not listening, it keeps the port while connections are refused.
+        self._place = socket.socket()
+        self._place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._place.bind(("127.0.0.1", 0))
+        port = self._place.getsockname()[1]
         self.url = "postgresql:///?" + urlencode(
             # Without an encryption to be agreed on the startup packet comes first.
             self._target | {"host": "127.0.0.1", "port": port, "sslmode": "disable", "gssencmode": "disable"},
@@ -46,15 +50,32 @@ class Wire:
         self._flowing.set()
         self._unanswered: bytes | None = None
         self._threads: list[threading.Thread] = []
-        self._begin(self._accept)
+        self._listener: socket.socket | None = None
+        self._listen()
 
     def silence(self) -> None:
         """From now on nothing passes in either direction, and nothing is closed: a half-open connection."""
         self._flowing.clear()
 
+    def forget(self) -> None:
+        """Connections that are open stay open, acknowledge everything and say nothing any more; new ones pass."""
+        for link in self._links:
+            link.is_forgotten = True
+
+    def refuse(self) -> None:
+        """Ends what is open and refuses whatever comes, until it heals."""
+        assert self._listener is not None, "it refuses already"
+        _end(self._listener)
+        self._listener = None
+        for link in self._links:
+            _end(link.client)
+            _end(link.server)
+
     def heal(self) -> None:
         """Everything passes again, what was held up first."""
         self._flowing.set()
+        if self._listener is None:
+            self._listen()
 
     def lose_answer_to(self, words: bytes) -> None:
         """The next request with these words reaches the server; its client sees a closed connection."""
@@ -78,8 +99,10 @@ class Wire:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.heal()
-        _end(self._listener)
+        self._flowing.set()
+        if self._listener is not None:
+            _end(self._listener)
+        self._place.close()
         while self._threads:
             for link in self._links:
                 _end(link.client)
@@ -103,12 +126,16 @@ class Wire:
             raise
         return server
 
-    def _accept(self) -> None:
+    def _listen(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", self._place.getsockname()[1]))
+        self._begin(self._accept, self._listener)
+
+    def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                client, _ = self._listener.accept()
+                client, _ = listener.accept()
             except OSError:
-                return  # closed: the test is over
+                return  # closed: the test is over, or connections are refused
             self._flowing.wait()
             try:
                 server = self._connect()
@@ -125,6 +152,8 @@ class Wire:
             while data := link.client.recv(65_536):
                 link.startup = link.startup or data
                 self._flowing.wait()
+                if link.is_forgotten:
+                    continue
                 if self._unanswered is not None and self._unanswered in data:
                     self._unanswered = None
                     link.loses_answer = True
@@ -136,6 +165,8 @@ class Wire:
         with contextlib.suppress(OSError):
             while data := server.recv(65_536):
                 self._flowing.wait()
+                if link.is_forgotten:
+                    continue
                 if link.loses_answer:
                     self.answers_lost += 1
                     break
