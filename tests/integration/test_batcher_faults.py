@@ -144,7 +144,7 @@ async def test_a_frozen_connection_is_given_up_at_the_deadline_and_the_next_goes
 
 @pytest.mark.gen_test(timeout=30)
 async def test_without_a_database_nothing_happened_and_that_is_said(io_loop):
-    path = MoneyPath("postgresql:///x?host=/nowhere&user=x")
+    path = MoneyPath("postgresql:///x?host=/nowhere&user=told_of_once")
     await path.start()
     with capture_logs() as logs:
         found = await answers(

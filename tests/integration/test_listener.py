@@ -12,6 +12,7 @@ from server.postgres import listener as module
 from server.postgres.listener import Listener
 
 NAME = "listener of a test"
+FOUND_SECONDS = module.PROBE_SECONDS + module.ANSWER_SECONDS_MAX
 
 
 @pytest.fixture(autouse=True)
@@ -98,6 +99,10 @@ async def test_a_connection_that_falls_silent_is_given_up_and_the_truth_read_aga
             await one.until(lambda: one.readings == 2)
             say(connection, "heard")
             await one.until(lambda: "heard" in one.heard)
+
+
+def test_a_silent_connection_is_found_within_ten_seconds():
+    assert FOUND_SECONDS <= 10
 
 
 @pytest.mark.gen_test

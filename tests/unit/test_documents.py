@@ -24,6 +24,7 @@ def names(project: Path) -> set[str]:
         "docs/protocol.md",
         "docs/money.md",
         "docs/events.md",
+        "docs/database.md",
         "docs/security.md",
         "docs/scaling.md",
     ],
