@@ -2,9 +2,10 @@
 
 Every connection of a node tells the pulse what its calls came to (see sessions.py), so a
 part that fails needs no line of its own: the first one that fails begins an outage, and it
-ends when all that failed have been answered again.
+ends when all that failed have been answered again, and none has failed for STEADY_SECONDS:
+parts find out one after the other, and a server that comes and goes is one outage.
 
-    answers ──a part fails──> outage ──the last of the parts that failed is answered──> answers
+    answers ──a part fails──> outage ──all that failed are answered, for a while──> answers
 
 A part that has nothing to ask any more can't be answered. One whose last failure lies
 SILENT_SECONDS back is not waited for: who still tries fails more often than that.
@@ -20,6 +21,8 @@ from server.postgres.faults import reason_of
 
 SILENT_SECONDS = 6.0
 """More than one attempt to connect and the longest pause after it take."""
+
+STEADY_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +53,9 @@ class Pulse:
             self._failed_at.pop(part, None)
             if self._answers_since is None:
                 self._answers_since = now
-            if self._began_at is None or any(now - at < SILENT_SECONDS for at in self._failed_at.values()):
+            if self._began_at is None or now - self._answers_since < STEADY_SECONDS:
+                return
+            if any(now - at < SILENT_SECONDS for at in self._failed_at.values()):
                 return
             seconds = self._answers_since - self._began_at
             self._began_at = None

@@ -40,9 +40,8 @@ def test_an_outage_begins_with_the_first_failure_and_ends_with_the_last_answer(c
     pulse.answered("money")
     pulse.answered("money")
     assert [line["event"] for line in told()] == [BEGINS]
-    clock(0.4)
+    clock(module.STEADY_SECONDS)
     pulse.answered("heartbeat")
-    pulse.answered("money")
     begin, end = told()
     assert (begin["event"], begin["part"], begin["error"]) == (BEGINS, "heartbeat", "gone")
     assert (end["event"], end["seconds"]) == (ENDS, 10.0)
@@ -64,11 +63,27 @@ def test_a_part_that_asks_no_more_does_not_keep_an_outage_from_ending(clock, tol
     )
 
 
+def test_a_server_that_comes_and_goes_is_one_outage(clock, told):
+    pulse = Pulse()
+    for _ in range(50):
+        pulse.failed("listener", OSError("gone"))
+        clock(0.2)
+        pulse.answered("listener")
+        clock(0.4)
+        pulse.answered("heartbeat")
+    assert [line["event"] for line in told()] == [BEGINS]
+    clock(1)
+    pulse.answered("heartbeat")
+    assert [line["event"] for line in told()] == [BEGINS, ENDS]
+
+
 def test_the_next_outage_is_told_again(clock, told):
     pulse = Pulse()
     for _ in range(3):
         pulse.failed("reads", OSError("gone"))
         clock(1)
+        pulse.answered("reads")
+        clock(module.STEADY_SECONDS)
         pulse.answered("reads")
     assert [line["event"] for line in told()] == [BEGINS, ENDS] * 3
 
