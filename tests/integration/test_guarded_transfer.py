@@ -54,6 +54,25 @@ def bury(cluster, node: str) -> None:
     cluster.one("select declare_dead(%s, %s, 'a test said so')", node, cluster.incarnations[node])
 
 
+def test_a_statement_of_a_job_ends_at_its_deadline_and_its_connection_with_it(paying):
+    job = context(paying, paying.start("payment", "node-1"))
+    with job.connect(call_seconds_max=0.5) as connection:
+        with pytest.raises(psycopg.OperationalError, match=r"within 0\.5 s"):
+            connection.execute("select pg_sleep(30)")
+        assert connection.closed
+
+
+def test_a_statement_of_a_coroutine_ends_at_its_deadline_as_well(paying):
+    async def work() -> None:
+        job = context(paying, paying.start("payment", "node-1"), AsyncContext)
+        async with await job.connect(call_seconds_max=0.5) as connection:
+            with pytest.raises(psycopg.OperationalError, match=r"within 0\.5 s"):
+                await connection.execute("select pg_sleep(30)")
+            assert connection.closed
+
+    asyncio.run(work())
+
+
 @pytest.mark.parametrize("module", ["pay", "pay_once"])
 def test_a_repeated_call_in_one_run_moves_nothing_twice(paying, module):
     pay = module_of("jobs.md", module).pay

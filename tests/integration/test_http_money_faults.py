@@ -7,10 +7,11 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from http_service import Service, insist, is_untouched, until_somebody_waits_for_a_lock
+from http_service import Service, insist, is_untouched, until, until_somebody_waits_for_a_lock
 from structlog.testing import capture_logs
 
 from server.errors import UserNotFoundError
+from server.web import health
 
 
 @pytest.fixture
@@ -101,6 +102,22 @@ async def test_without_a_database_every_route_that_needs_it_is_a_503_that_says_w
         assert ready.json["reasons"] == ["the database does not answer"]
     finally:
         await service.stop()
+
+
+@pytest.mark.gen_test
+async def test_a_node_whose_connections_for_reading_are_all_busy_is_ready_as_long_as_others_get_answers(
+    service, monkeypatch
+):
+    monkeypatch.setattr(health, "PROBE_SECONDS_MAX", 0.5)
+    busy = [asyncio.create_task(service.database.rows("select pg_sleep(2)")) for _ in range(2)]
+    await until(lambda: service.database.statistics()["pool_available"] == 0)
+    asked = asyncio.create_task(service.call("GET", "/readyz"))
+    while not asked.done():
+        assert (await service.call("POST", "/withdraw", {"userId": 1, "amount": 1})).status == 200
+    assert asked.result().status == 200
+    assert not busy[0].done()
+    for one in busy:
+        await one
 
 
 @pytest.mark.gen_test

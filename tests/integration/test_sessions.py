@@ -53,7 +53,7 @@ async def until_gone(database, pid: int) -> None:
     """Returns when the server has ended a session."""
     with database.connect() as watcher:
         async with asyncio.timeout(20):
-            while watcher.execute("select from pg_stat_activity where pid = %s", [pid]).fetchone():
+            while watcher.execute("select 1 from pg_stat_activity where pid = %s", [pid]).fetchone():
                 await asyncio.sleep(0.05)
 
 
