@@ -69,10 +69,8 @@ class OverloadedError(DatabaseUnavailableError):
     code = "overloaded"
     title = "Too many requests wait"
 
-    def __init__(self, queued: int) -> None:
-        super().__init__(
-            f"{queued} movements wait for the database already; nothing has happened. Try again."
-        )
+    def __init__(self, queued: int, what: str = "movements wait for the database") -> None:
+        super().__init__(f"{queued} {what} already; nothing has happened. Try again.")
 
 
 class NotSentError(DatabaseUnavailableError):

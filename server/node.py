@@ -337,7 +337,7 @@ class Node:
             ):
                 await self._batcher.drained()
         await process.drain_connections(
-            http, self._door.close_idle, 0.2 if in_hurry else HTTP_DRAIN_SECONDS_MAX
+            http, self._door.patience.close_idle, 0.2 if in_hurry else HTTP_DRAIN_SECONDS_MAX
         )
         for task in serving:
             task.cancel()

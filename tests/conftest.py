@@ -116,6 +116,12 @@ def database(server: str, template: str) -> Iterator[TestDatabase]:
     yield from _database(server, template)
 
 
+@pytest.fixture(scope="session")
+def lasting_database(server: str, template: str) -> Iterator[TestDatabase]:
+    """As `database`, for one service that many tests share."""
+    yield from _database(server, template)
+
+
 def _database(server: str, origin: str) -> Iterator[TestDatabase]:
     name = f"ringfence_test_{os.getpid()}_{next(_numbers)}"
     with psycopg.connect(server, autocommit=True) as connection:

@@ -10,6 +10,7 @@ it came from, the key, the value and what was expected.
     document.py             docs/configuration.md
 """
 
+from server.settings.http import Http
 from server.settings.loading import (
     CONFIG_VARIABLE,
     INSTANCES_VARIABLE,
@@ -18,7 +19,7 @@ from server.settings.loading import (
     find_config,
     load,
 )
-from server.settings.sections import Cluster, Database, Http, Logging, Money, Security, Settings, Telemetry
+from server.settings.sections import Cluster, Database, Logging, Money, Security, Settings, Telemetry
 from server.settings.tasks import TaskSettings
 
 __all__ = [

@@ -9,28 +9,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from server.connection_strings import Url
-from server.settings.kinds import Port, Seconds, SecondsOrNone, Section, TaskName
+from server.settings.http import Http
+from server.settings.kinds import Seconds, SecondsOrNone, Section, TaskName
 from server.settings.tasks import TaskSettings
-
-
-class Http(Section):
-    """Where the service listens."""
-
-    host: str = Field(
-        "127.0.0.1",
-        description="The address to listen on. Any other than a loopback one, such as `0.0.0.0`, needs a "
-        "token of whoever asks: see `security`.",
-    )
-    port: Port = Field(
-        8000,
-        description="The public port, shared by all nodes; node-1 listens on port + 1 besides, node-2 on "
-        "port + 2, and so on. All of them must be free.",
-    )
-    backlog: Annotated[int, Field(ge=1, le=65535)] = Field(
-        16384,
-        description="Connections that may wait to be accepted; a larger crowd is refused by the kernel. "
-        "The kernel's own limit (`net.core.somaxconn`) counts too, the lower one wins.",
-    )
 
 
 class Database(Section):

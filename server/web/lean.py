@@ -34,9 +34,10 @@ from server.web import replies
 from server.web.admission import BODY_BYTES_MAX, check_accept, check_head, check_media_type
 from server.web.gate import Sender
 from server.web.idempotency import key_of
-from server.web.limits import BODY_SECONDS_MAX, IDLE_SECONDS_MAX
 from server.web.metrics.requests import RequestMetrics
+from server.web.patience import Patience
 from server.web.services import Services
+from server.web.strict_heads import parse_strictly
 from server.web.unforeseen import answerable
 
 if TYPE_CHECKING:
@@ -46,15 +47,13 @@ ROUTES: Mapping[str, Operation] = {"/withdraw": "withdraw", "/deposit": "deposit
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 # The last three are a browser's, and the gate judges them (gate.py).
 _UNUSUAL = ("Transfer-Encoding", "Expect", "Content-Encoding", "Cookie", "Origin", "Sec-Fetch-Site")
-LOOK_SECONDS = 1.0
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
 
 
 class FrontDoor(HTTPServerConnectionDelegate):
     """Takes every request; serves the two routes and passes the rest to the application.
 
-    Also closes connections that send too slowly: one look a second at all of them,
-    where Tornado's own limits cost a timer for each head and each body.
+    patience: closes the connections whose clients are too slow.
     """
 
     def __init__(
@@ -63,32 +62,20 @@ class FrontDoor(HTTPServerConnectionDelegate):
         self.application = application
         self.services = services
         self.metrics = metrics
-        self._receiving: set[_Fork] = set()
+        self.patience = Patience(services.settings.http)
         self._heads: dict[tuple[int, str], bytes] = {}
         self._date_second = 0
-        self._looks = False
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
-        fork = _Fork(self, server_conn, cast(HTTP1Connection, request_conn))
-        self._receiving.add(fork)
-        if not self._looks:
-            self._looks = True
-            asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
+        connection = cast(HTTP1Connection, request_conn)
+        # Tornado's method uses nothing of its connection, and ours neither: no cycle to collect.
+        connection._parse_headers = parse_strictly  # type: ignore[method-assign]
+        fork = _Fork(self, server_conn, connection)
+        self.patience.begin(fork)
         return fork
 
     def on_close(self, server_conn: object) -> None:
         self.application.on_close(server_conn)
-
-    def received(self, fork: "_Fork") -> None:
-        """All of a request has come, or its client has gone."""
-        self._receiving.discard(fork)
-
-    def close_idle(self, seconds: float) -> None:
-        """Closes the connections on which no head has come for so long."""
-        now = time.perf_counter()
-        for fork in tuple(self._receiving):
-            if fork.head_at is None and now - fork.since > seconds:
-                fork.close()
 
     def head(self, reply: replies.Reply) -> bytes:
         """The head of an answer up to its length. What many answers share is made once a second."""
@@ -107,17 +94,6 @@ class FrontDoor(HTTPServerConnectionDelegate):
                 f"HTTP/1.1 {reply.status} {_REASONS[reply.status]}\r\n{_lines(lines)}"
             ).encode("latin1")
         return found
-
-    def _look(self) -> None:
-        self._looks = bool(self._receiving)
-        if not self._looks:
-            return  # the next request begins it anew
-        self.close_idle(IDLE_SECONDS_MAX)
-        now = time.perf_counter()
-        for fork in tuple(self._receiving):
-            if fork.head_at is not None and now - fork.head_at > BODY_SECONDS_MAX:
-                fork.close()
-        asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
 
 
 class _Fork(HTTPMessageDelegate):
@@ -157,7 +133,7 @@ class _Fork(HTTPMessageDelegate):
         return None
 
     def finish(self) -> None:
-        self._door.received(self)
+        self._door.patience.end(self)
         if self._other is not None:
             self._other.finish()
             return
@@ -191,13 +167,13 @@ class _Fork(HTTPMessageDelegate):
 
     def on_connection_close(self) -> None:
         self._go()
-        self._door.received(self)
+        self._door.patience.end(self)
         if self._other is not None:
             self._other.on_connection_close()
 
     def close(self) -> None:
         """Closes the connection."""
-        self._door.received(self)
+        self._door.patience.end(self)
         self._connection.stream.close()
 
     def _go(self) -> None:

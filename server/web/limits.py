@@ -1,9 +1,8 @@
-"""How much, and how slowly, a client may send."""
+"""How much a client may send.
 
-IDLE_SECONDS_MAX = 60.0
-"""How long a connection may be silent between requests, and a head may take to arrive."""
-BODY_SECONDS_MAX = 20.0
-"""How long a body may take to arrive."""
+How slowly it may, and over how many connections, is set: http.* in config.yaml.
+"""
+
 HEAD_BYTES_MAX = 32 * 1024
 """All headers together; a request with more gets an answer that says so."""
 HEAD_LINES_MAX = 100

@@ -1,9 +1,53 @@
 """The HTTP server with limits of its own: Tornado's defaults wait an hour and buffer 100 MB."""
 
-from tornado.httpserver import HTTPServer
+import resource
+from typing import Any
 
+import structlog
+from tornado.httpserver import HTTPServer
+from tornado.iostream import IOStream, SSLIOStream
+
+from server.errors import OverloadedError
+from server.web import replies
 from server.web.lean import FrontDoor
 from server.web.limits import BUFFER_BYTES_MAX, HEAD_BYTES_READ_MAX
+
+SPARE_FILES = 512
+"""Descriptors that connections leave to the database, jobs and files."""
+log = structlog.get_logger(__name__)
+
+
+class LimitedServer(HTTPServer):
+    """Serves so many connections and no more; see patience.py for who makes room."""
+
+    door: FrontDoor
+    connections_max: int
+
+    def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
+        if len(self._connections) >= self.connections_max and not self.door.patience.make_room():
+            refuse(stream, len(self._connections))
+            return
+        super().handle_stream(stream, address)
+
+
+def refuse(stream: IOStream, connections: int) -> None:
+    """Says that there is no room, to who can hear it without a handshake, and closes."""
+    log.warning("a connection is refused: each of the others has a request under way")
+    if not isinstance(stream, SSLIOStream):
+        reply = replies.of_error(OverloadedError(connections, "connections are served"))
+        lines = {**reply.headers, "Content-Type": reply.content_type, "Connection": "close"}
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        start = f"HTTP/1.1 503 Service Unavailable\r\n{head}Content-Length: {len(reply.body)}\r\n\r\n"
+        stream.write(start.encode() + reply.body)
+    stream.close()
+
+
+def connections_max(wanted: int) -> int:
+    """How many connections may be open: as many as wanted, but fewer than files may be."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if files == resource.RLIM_INFINITY:
+        return wanted
+    return max(1, min(wanted, files - SPARE_FILES))
 
 
 def make_http_server(door: FrontDoor) -> HTTPServer:
@@ -13,7 +57,7 @@ def make_http_server(door: FrontDoor) -> HTTPServer:
     that says so; BUFFER_BYTES_MAX is the net below, for whoever forgets it. How long
     heads and bodies may take is the door's.
     """
-    server = HTTPServer(
+    server = LimitedServer(
         door,
         max_header_size=HEAD_BYTES_READ_MAX,
         max_body_size=BUFFER_BYTES_MAX,
@@ -21,6 +65,9 @@ def make_http_server(door: FrontDoor) -> HTTPServer:
         decompress_request=False,
         xheaders=False,
     )
+    server.door = door
+    server.connections_max = connections_max(door.services.settings.http.connections_max)
+    door.patience.connections = server._connections
     # Only here can it be switched off: the constructor reads None as an hour.
     server.conn_params.header_timeout = None
     return server

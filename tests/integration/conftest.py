@@ -59,7 +59,7 @@ def ways(io_loop: IOLoop, database, tmp_path: Path) -> Iterator[tuple[Way, Way]]
         owner.execute("alter table users alter column id restart with 100001")
         owner.execute("alter table entries alter column id restart with 100001")
     lean, handlers = Service(database, tmp_path), Service(database, tmp_path, name="node-2")
-    handlers.door = handlers.door.application
+    handlers.is_bare = True
     for node in (lean, handlers):
         io_loop.run_sync(node.start)
     yield Way(lean, "lean"), Way(handlers, "full")

@@ -74,6 +74,7 @@ class Service:
         tokens: bool = False,
     ):
         self.reasons: list[str] = []
+        self.is_bare = False  # true: served by the handlers alone, without the lean path before them
         self.settings = Settings(
             home=home,
             source="test",
@@ -101,6 +102,8 @@ class Service:
         self.batches = asyncio.create_task(self.batcher.run())
         self.following = asyncio.create_task(self.feed.run())
         self.server = make_http_server(self.door)
+        if self.is_bare:
+            self.server.request_callback = self.door.application
         sockets = bind_sockets(0, "127.0.0.1", family=socket.AF_INET, backlog=1024)
         self.port = sockets[0].getsockname()[1]
         self.server.add_sockets(sockets)

@@ -5,11 +5,11 @@ from uuid import uuid4
 
 import pytest
 from http_service import Service, frozen_backend, is_untouched, read_answer, until
-from raw_http import post, read_raw
+from raw_http import post, raw, read_raw
 from two_ways import GOOD, OPENING, USER, counts
 
 from server.money.amounts import Movement
-from server.web import lean
+from server.web import patience
 
 
 @pytest.mark.gen_test(timeout=60)
@@ -84,10 +84,10 @@ async def send_withdrawal(
 
 
 @pytest.fixture
-def impatient(monkeypatch):
-    monkeypatch.setattr(lean, "LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(lean, "IDLE_SECONDS_MAX", 0.3)
-    monkeypatch.setattr(lean, "BODY_SECONDS_MAX", 0.3)
+def impatient(monkeypatch, service):
+    monkeypatch.setattr(patience, "LOOK_SECONDS", 0.02)
+    for name in ("idle_seconds_max", "body_seconds_max", "answer_seconds_max"):
+        monkeypatch.setattr(service.door.patience, name, 0.3)
 
 
 @pytest.mark.gen_test
@@ -124,5 +124,37 @@ async def test_who_waits_for_an_answer_is_not_too_slow(impatient, service):
         idle, other = await service.connect()
         assert await asyncio.wait_for(idle.read(), 20) == b""
         other.close()
+    assert (await read_answer(reader)).status == 200
+    writer.close()
+
+
+# Too many clients
+
+
+@pytest.mark.gen_test
+async def test_one_connection_too_many_ends_the_one_that_is_silent_longest(service):
+    service.server.connections_max = 3
+    connections = [await service.connect() for _ in range(3)]
+    await until(lambda: len(service.server._connections) == 3)
+    connections.append(await service.connect())
+    assert await asyncio.wait_for(connections[0][0].read(), 20) == b""
+    for reader, writer in connections[1:]:
+        writer.write(raw("GET /healthz HTTP/1.1", "Host: localhost"))
+        assert (await read_answer(reader)).status == 200
+    for _, writer in connections:
+        writer.close()
+
+
+@pytest.mark.gen_test
+async def test_one_connection_too_many_is_refused_where_nobody_can_be_missed(service, monkeypatch):
+    monkeypatch.setattr(service.door.patience, "make_room", lambda: False)
+    service.server.connections_max = 1
+    reader, writer = await service.connect()
+    await until(lambda: len(service.server._connections) == 1)
+    refused, other = await service.connect()
+    assert (await read_answer(refused)).is_problem(503, "overloaded")
+    assert await refused.read() == b""
+    other.close()
+    writer.write(raw("GET /healthz HTTP/1.1", "Host: localhost"))
     assert (await read_answer(reader)).status == 200
     writer.close()
