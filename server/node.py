@@ -188,12 +188,12 @@ class Node:
         """Returns when they are known. Raises ConfigurationError if one is needed and there is none."""
         while not self._stop_asked.is_set():
             try:
+                if self._gate.is_required and await self._keyring.is_empty():
+                    raise ConfigurationError(exposure.why_refused(self.settings))
                 await self._keyring.read()
             except DatabaseUnavailableError as error:
                 log.debug("the tokens wait for the database", error=str(error))
             else:
-                if self._gate.is_required and self._keyring.is_empty:
-                    raise ConfigurationError(exposure.why_refused(self.settings))
                 return
 
     async def _define_tasks(self) -> None:

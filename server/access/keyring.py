@@ -74,10 +74,12 @@ class Keyring:
         self._used: set[str] = set()
         self._marked_at = float("-inf")
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether no token was left unrevoked when they were last read."""
-        return not any(not held.is_revoked for held in (self._held or {}).values())
+    async def is_empty(self) -> bool:
+        """Whether every token there ever was is revoked. Raises DatabaseUnavailableError.
+
+        Those that have only expired count: that is no reason to let no task run after a restart.
+        """
+        return not (await self._database.row(_STATEMENTS["any"])).found
 
     def holder(self, token: str) -> Caller:
         """Who holds a token.

@@ -25,7 +25,7 @@ select to_regclass('public.tokens') is not null;
 
 -- name: any
 -- Whether there is a token that was not revoked.
-select exists (select from tokens as t where t.revoked_at is null);
+select exists (select from tokens as t where t.revoked_at is null) as found;
 
 -- name: create
 select c.outcome, c.created_at, c.expires_at

@@ -11,6 +11,7 @@ from server import __version__
 from server.cli import audit, backup_commands, config_commands, database, ledger, tasks, token
 from server.cli.options import CARE, DATABASE, RUN, Config, Json, choose_config, settings_for
 from server.errors import ConfigurationError
+from server.settings import TOKEN_VARIABLE
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -107,6 +108,8 @@ def _serve(node: int | None, name: str | None, port: int | None, config: str | N
 
         # Or it would go on serving the public port that a new supervisord cannot bind.
         die_with_parent(signal.SIGINT, os.getppid())
+    # A person's secret, which neither a node nor the jobs that it starts need.
+    os.environ.pop(TOKEN_VARIABLE, None)
     from server.cli.token_check import refuse_without_token
     from server.node import run_node
 

@@ -21,7 +21,7 @@ def migrate(settings: Settings) -> str:
 
     Raises DatabaseUnavailableError, or SchemaMismatchError.
     """
-    _check_running(settings)
+    check_running(settings)
     quiet_log()
     role_url = application_url(settings) if has_two_roles(settings) else None
     with _Connected(settings):
@@ -41,7 +41,7 @@ def schema_status(settings: Settings) -> tuple[str, bool]:
 
     Raises DatabaseUnavailableError.
     """
-    _check_running(settings)
+    check_running(settings)
     with _Connected(settings):
         found = _found(settings)
     is_fine = fits(found, newest_revision()) in {Fit.SAME, Fit.NEWER}
@@ -59,7 +59,7 @@ def _sentence(text: str) -> str:
 
 def migrate_back(settings: Settings, revision: str) -> str:
     """Migrates back to a revision; returns a line that says so."""
-    _check_running(settings)
+    check_running(settings)
     quiet_log()
     with _Connected(settings):
         from alembic.util import CommandError  # noqa: PLC0415 see above
@@ -89,7 +89,8 @@ class _Connected:
             raise DatabaseUnavailableError(f"{self.place}: can't connect: {str(error).strip()}") from None
 
 
-def _check_running(settings: Settings) -> None:
+def check_running(settings: Settings) -> None:
+    """Raises DatabaseUnavailableError, with what to do, if the embedded database is used and does not run."""
     if settings.database.url is None and not EmbeddedServer(settings.var_folder).is_ready():
         raise DatabaseUnavailableError(
             f"The embedded database of {settings.var_folder} does not run: start it by `ringfence db start`."

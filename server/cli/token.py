@@ -10,14 +10,25 @@ from server.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from server.access.administration import ListedToken, Wanted
+    from server.settings import Settings
 
 NAME_CHARACTERS_MAX = 100
+LINE_CHARACTERS = 300
 
 app = typer.Typer(
     help="Make, list and revoke tokens.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _settings(config: str | None) -> "Settings":
+    """The settings, of a database that runs as far as that is ours to say."""
+    from server.cli.migrate import check_running
+
+    settings = settings_for(config)
+    check_running(settings)
+    return settings
 
 
 @app.command()
@@ -49,7 +60,7 @@ def create(
     from server.postgres.urls import owner_url
 
     wanted = _wanted(scope, name, user, expires)
-    made = administration.create(owner_url(settings_for(config)), wanted)
+    made = administration.create(owner_url(_settings(config)), wanted)
     if json:
         typer.echo(msgspec.json.encode(made).decode())
         return
@@ -90,7 +101,7 @@ def list_(json: Json = False, config: Config = None) -> None:
     from server.access import administration
     from server.postgres.urls import application_url
 
-    tokens = administration.listed(application_url(settings_for(config)))
+    tokens = administration.listed(application_url(_settings(config)))
     if json:
         typer.echo(msgspec.json.encode({"tokens": tokens}).decode())
         return
@@ -113,9 +124,8 @@ def _show(tokens: "list[ListedToken]") -> None:
         cells = (one.id, one.name, ",".join(one.scopes), account, one.state, one.created_at)
         ends = one.revoked_at if one.state == "revoked" else one.expires_at
         table.add_row(*map(Text, (*cells, ends or "never", one.last_used_at or "never")))
-    console = Console(highlight=False)
     # A line for each token, however narrow the terminal, or none at all: programs read it, too.
-    console.print(table, crop=False, overflow="ignore", width=max(console.width, 240), no_wrap=True)
+    Console(highlight=False, width=LINE_CHARACTERS).print(table, soft_wrap=True)
 
 
 @app.command()
@@ -136,7 +146,7 @@ def revoke(
     token_id = named_id(token)
     if token_id is None:
         raise ConfigurationError("expected the id of a token: the twelve characters after rf_")
-    outcome = administration.revoke(owner_url(settings_for(config)), token_id)
+    outcome = administration.revoke(owner_url(_settings(config)), token_id)
     if json:
         typer.echo(msgspec.json.encode({"id": token_id, "outcome": outcome}).decode())
         return

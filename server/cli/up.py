@@ -23,6 +23,7 @@ from server.cli.stopping import stop
 from server.cli.supervision import Supervisor
 from server.cli.token_check import refuse_without_token
 from server.errors import RingfenceError
+from server.exposure import are_tokens_required
 from server.postgres import socket_folder
 from server.postgres.embedded import START_SECONDS_MAX, EmbeddedServer
 from server.settings import CONFIG_VARIABLE, Settings
@@ -137,12 +138,13 @@ class Up:
         settings, url = self._settings, address(self._settings)
         seconds = time.monotonic() - self._began
         command = _command()
+        token = ' -H "Authorization: Bearer $RINGFENCE_TOKEN"' if are_tokens_required(settings) else ""
         self._screen.line("")
         self._screen.line(f"Ringfence is ready after {seconds:.1f} s: {url}", style="bold")
         for what, how in (
             (
                 "Withdraw",
-                f"curl -s {url}/withdraw -H 'Content-Type: application/json' "
+                f"curl -s {url}/withdraw{token} -H 'Content-Type: application/json' "
                 """-d '{"userId": 1, "amount": 5}'""",
             ),
             ("Tasks", f"{command} tasks --watch"),

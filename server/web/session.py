@@ -50,6 +50,10 @@ class SessionHandler(JsonHandler):
     Errors  403 cross_site_request   503 database_unavailable: the tokens are not known yet
     """
 
+    def set_default_headers(self) -> None:
+        super().set_default_headers()
+        self.set_header("Cache-Control", "no-store")
+
     def get(self) -> None:
         session = session_in(self.request.headers)
         caller = None

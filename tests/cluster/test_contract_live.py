@@ -50,6 +50,7 @@ def ask(live: Service, line: str) -> tuple[int, str]:
     curlrc.write_text(f'max-time = {seconds}\nwrite-out = "%{{stderr}}status %{{http_code}}"\n')
     done = subprocess.run(
         ["bash", "-c", line.replace("127.0.0.1:8000", f"127.0.0.1:{live.port}")],
+        cwd=live.folder,
         env={**os.environ, "CURL_HOME": str(live.folder)},
         capture_output=True,
         text=True,
@@ -68,6 +69,10 @@ def test_every_curl_line_of_the_readme_does_what_the_readme_says(live: Service, 
         lambda: datetime.now(UTC) > datetime.fromisoformat(opened) + timedelta(seconds=1),
         "a second has passed",
     )
+    # As the README makes it; an instance knows it within a moment.
+    (live.folder / "my-token").write_text(live.run("token", "create", "--scope", "admin").stdout)
+    with_token = 'curl -s http://127.0.0.1:8000/nodes -H "Authorization: Bearer $(cat my-token)"'
+    until(lambda: ask(live, with_token)[0] == 200, "the token is known")
     lines = list(curl_lines((project / "README.md").read_text(encoding="utf-8")))
     assert len(lines) >= 17
     for line in lines:

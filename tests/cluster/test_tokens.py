@@ -86,6 +86,8 @@ def test_a_whole_service_that_needs_tokens_from_the_first_to_the_last(service: S
         ("first", ["admin"], "valid"),
     ]
     assert reader["token"] not in json.dumps(listed)
+    plain = service.run("token", "list").stdout.splitlines()
+    assert len(plain) == 3 and plain[2].split()[1:4] == ["first", "admin", "valid"]
     assert service.run("token", "revoke", f"rf_{reader['id']}").returncode == 0
     for port in range(service.port, service.port + 3):
         until(lambda port=port: ask(port, "/tasks", reader["token"]) == 401, "it is refused", 10)

@@ -41,6 +41,7 @@ def test_ctrl_c_in_a_terminal_stops_everything_within_seconds(service: Service, 
 
 def test_it_says_where_it_serves_and_how_to_use_it(service: Service) -> None:
     service.start()
+    until(lambda: "Ctrl-C" in service.said(), "it has said all")
     said = service.said()
     assert f"http://127.0.0.1:{service.port}" in said
     for how in ("curl -s", "/withdraw", "db psql", "var/log", "Ctrl-C"):

@@ -12,8 +12,10 @@ import pytest
 from psycopg import sql
 from service import free_ports
 
+from server.access.administration import Wanted, create
 from server.cli import configuration
 from server.cli.doctor import machine
+from server.cli.doctor.access import check_access
 from server.cli.doctor.database import Reading, check_database, judge_clock
 from server.cli.doctor.examination import examine, has_fault, show
 from server.cli.doctor.finding import Finding, Level, fault
@@ -206,3 +208,18 @@ def test_findings_are_lines_that_can_be_searched(capsys: pytest.CaptureFixture[s
     assert first.startswith("FAULT    ports            port 8000 is taken x")
     assert second.strip() == "-> stop what holds it"
     assert last == "1 checked: 1 fault, no warnings."
+
+
+def test_where_requests_need_a_token_it_says_whether_there_is_one(configured: Doctored, database) -> None:
+    def found(**variables: str) -> Finding:
+        (finding,) = check_access(configured(**variables))
+        return finding
+
+    assert "127.0.0.1 is reached from this host alone" in found().text
+    open_to_all = {"RINGFENCE_HTTP__HOST": "0.0.0.0"}
+    none = found(**open_to_all)
+    assert (none.level, none.mend) == (Level.FAULT, "ringfence token create --scope admin")
+    create(database.owner_url, Wanted(scopes=["read"], lifetime_seconds=0.001))
+    assert found(**open_to_all).level is Level.WARNING
+    create(database.owner_url, Wanted(scopes=["read"]))
+    assert found(RINGFENCE_SECURITY__TOKENS="required").level is Level.OK

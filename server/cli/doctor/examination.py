@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from server.cli import options
+from server.cli.doctor.access import check_access
 from server.cli.doctor.database import check_database
 from server.cli.doctor.finding import Finding, Level, fault, ok, worst
 from server.cli.doctor.machine import check_machine
@@ -15,7 +16,12 @@ from server.cli.doctor.service import check_service
 from server.errors import ConfigurationError, RingfenceError
 from server.settings import Settings
 
-CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (check_database, check_service, check_machine)
+CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+    check_database,
+    check_access,
+    check_service,
+    check_machine,
+)
 _MARKS = {Level.OK: ("ok", "green"), Level.WARNING: ("warning", "yellow"), Level.FAULT: ("FAULT", "bold red")}
 
 

@@ -50,6 +50,9 @@ time, so its counters seem to jump; `ringfence_instance_info` says which one it 
 curl -s http://127.0.0.1:8000/metrics | grep ringfence_instance_info
 ```
 
+Where requests need a token, Prometheus needs one with the scope `read` ([security.md](security.md)); \
+deploy/prometheus/prometheus.yml says how it is named there.
+
 The values of labels are few: routes are paths with places, and tasks are those of the configuration; of \
 tasks beyond the first 1,000 by name the sum stands under `(others)`. Besides these, the client library \
 tells of the process: `process_resident_memory_bytes`, `process_virtual_memory_bytes`, \
