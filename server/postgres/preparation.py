@@ -30,6 +30,7 @@ def prepare_schema(settings: Settings, is_stopping: Callable[[], bool]) -> None:
     _warn_of_one_role(settings)
     profile = Profile(application_url(settings), "ringfence start", part="start")
     back_off = BackOff(PAUSE_SECONDS_MAX)
+    is_told = False
     while not is_stopping():
         try:
             with TimedConnection.open(profile) as connection:
@@ -43,7 +44,9 @@ def prepare_schema(settings: Settings, is_stopping: Callable[[], bool]) -> None:
         except psycopg.Error as error:
             if not is_transient(error):
                 raise SchemaMismatchError(f"the database refuses: {error}") from error
-            log.debug("waiting for the database", error=reason_of(error))
+            if not is_told:
+                is_told = True
+                log.info("waiting for the database", error=reason_of(error))
         else:
             continue
         threading.Event().wait(back_off.pause())
