@@ -50,8 +50,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     for item in items:
         file = item.path.relative_to(Path(__file__).parent)
-        if file.parts[0] in {"browser", "chaos", "cluster"}:
+        if file.parts[0] in {"chaos", "cluster"}:
             item.add_marker(pytest.mark.xdist_group(str(file)))
+        elif file.parts[0] == "browser":  # they share one cluster and one browser
+            item.add_marker(pytest.mark.xdist_group("browser"))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -119,6 +121,12 @@ def database(server: str, template: str) -> Iterator[TestDatabase]:
 @pytest.fixture(scope="session")
 def lasting_database(server: str, template: str) -> Iterator[TestDatabase]:
     """As `database`, for one service that many tests share."""
+    yield from _database(server, template)
+
+
+@pytest.fixture(scope="package")
+def database_of_the_package(server: str, template: str) -> Iterator[TestDatabase]:
+    """As `database`, for all tests of one package."""
     yield from _database(server, template)
 
 

@@ -75,10 +75,12 @@ class Fleet:
 
     program: what a node runs; `faulty` for one that a test can break.
     output: a descriptor that takes what nodes say, instead of their log files.
+    stdin: a descriptor for their input, where supervisord hands them the public socket.
     tree: where the product lies that the next nodes run. variables: further settings of theirs.
     """
 
     program = "server"
+    stdin: int = subprocess.DEVNULL
     output: int | None = None
     tree = HERE.parent.parent
 
@@ -127,7 +129,7 @@ class Fleet:
                     ],
                     env=environ,
                     cwd=self.folder,
-                    stdin=subprocess.DEVNULL,
+                    stdin=self.stdin,
                     stdout=log if self.output is None else self.output,
                     stderr=log if self.output is None else self.output,
                 )

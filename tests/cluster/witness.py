@@ -64,6 +64,15 @@ def fails(context) -> None:
     raise RuntimeError("this job always fails")
 
 
+def speaks_markup(context) -> None:
+    """Says everywhere what a careless page would take for its own."""
+    markup = "<img src=x onerror=document.title='owned'><b>bold</b>"
+    context.progress(1, 2, markup)
+    print(markup)
+    context.sleep(1.5)
+    raise RuntimeError(markup)
+
+
 def dies(context) -> None:
     os.kill(os.getpid(), 9)
 

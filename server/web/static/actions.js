@@ -39,23 +39,22 @@ export function label(kind) {
   return KINDS[kind].label;
 }
 
+/** The right that each kind of action takes. */
+const NEEDS = { money: "money" };
+const OPERATE = "operate";
+
 /** Why an action can't be had now; null if it can. */
 export function obstacle(kind) {
   if (state.link.state === "signed-out") return "Sign in first.";
   const session = state.session;
   if (session?.required && !session.signedIn) return "Sign in first.";
-  return session?.lacking?.[kind] ?? null;
+  const need = NEEDS[kind] ?? OPERATE;
+  const isLacking = session?.signedIn && !session.scopes.some((scope) => scope === need || scope === "admin");
+  return isLacking ? `Your token lacks the right ${need}.` : null;
 }
 
-function explain(kind, problem) {
-  if (problem.status === 403) {
-    const scope = problem.document.scope ?? problem.document.needs;
-    const why = scope ? `Your token lacks the right ${scope}.` : problem.message;
-    // From now on the button says so itself.
-    if (state.session) (state.session.lacking ??= {})[kind] = why;
-    touch("session");
-    return why;
-  }
+/** Why something was refused, in words for whoever did it. */
+export function refusal(problem) {
   if (problem.status === 401) return "You are signed out. Sign in to act.";
   return problem.message;
 }
@@ -73,7 +72,7 @@ export async function act(kind, task, runId) {
     return true;
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
-    tell(explain(kind, problem), true);
+    tell(refusal(problem), true);
     return false;
   }
 }
@@ -84,9 +83,4 @@ export function enable(button, kind) {
   set(button, "aria-disabled", why ? "true" : null);
   set(button, "title", why);
   return why;
-}
-
-/** The explanation for something else that was refused, such as a burst. */
-export function refusal(problem) {
-  return explain("money", problem);
 }

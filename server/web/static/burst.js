@@ -1,7 +1,7 @@
 // The burst: a fresh account of 10,000, and 10,000 withdrawals of 2, in lists that travel side by
 // side to whichever instances answer. Exactly 5,000 can succeed; the page counts what did.
 
-import { refusal } from "./actions.js";
+import { obstacle, refusal } from "./actions.js";
 import { Chart } from "./chart.js";
 import { announce, clear, h, say, set, style, tell } from "./dom.js";
 import { count, duration, number } from "./format.js";
@@ -104,6 +104,11 @@ export function burstPanel(opened) {
   }
 
   button.addEventListener("click", async () => {
+    const why = obstacle("money");
+    if (why) {
+      tell(why, true);
+      return;
+    }
     button.disabled = true;
     say(button, "Running…");
     try {

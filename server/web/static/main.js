@@ -71,12 +71,16 @@ function state_() {
 
 const PLACES = {
   loading: () => [h("strong", null, "Reading the cluster…"), "It takes a moment."],
-  "signed-out": () => [h("strong", null, "You are signed out"), h("p", null, "This cluster shows itself to those who have a token."), h("p", null, h("button", { type: "button", class: "main", onclick: openSignIn }, "Sign in"))],
+  "signed-out": () => [
+    h("strong", null, state.session?.signedIn ? "Your token may not look" : "You are signed out"),
+    h("p", null, state.session?.signedIn ? "It lacks the right read, or is for one account alone. Sign in with another one." : "This cluster shows itself to those who have a token."),
+    h("p", null, h("button", { type: "button", class: "main", onclick: openSignIn }, "Sign in")),
+  ],
   failed: () => [h("strong", null, "The cluster can't be read"), h("p", null, state.failure.message), h("p", null, h("button", { type: "button", class: "main", onclick: () => load().catch(() => {}) }, "Try again"))],
 };
 let placed = null;
 
-function drawPlace() {
+function drawPlace(isAnother) {
   const now = state_();
   if (now === "ready") {
     if (placed !== null) document.getElementById("boot")?.remove();
@@ -86,7 +90,7 @@ function drawPlace() {
     }
     return;
   }
-  if (placed === now && now !== "failed") return;
+  if (placed === now && now !== "failed" && !isAnother) return;
   placed = now;
   if (shown) {
     made.get(shown).root.hidden = true;
@@ -131,14 +135,14 @@ function zones() {
 }
 
 async function readClock() {
-  const { status, value, sentAt, gotAt } = await exchange("GET", "/money/pulse?seconds=1");
-  if (status === 200) hearClock(value.at, sentAt, gotAt);
+  const { status, value, tookMilliseconds } = await exchange("GET", "/money/pulse?seconds=1");
+  if (status === 200) hearClock(value.at, tookMilliseconds);
 }
 
 watch((kinds) => {
   if (kinds.has("link")) drawLink();
   if (kinds.has("session") || kinds.has("link")) drawSession(document.getElementById("session"));
-  if (kinds.has("loaded") || kinds.has("link")) drawPlace();
+  if (kinds.has("loaded") || kinds.has("link") || kinds.has("session")) drawPlace(kinds.has("session"));
   if (kinds.has("tasks") || kinds.has("nodes")) counts();
   if (shown && placed === "ready") made.get(shown).view.update(kinds);
 });

@@ -25,13 +25,13 @@ export function create(root) {
   async function read() {
     if (isAsking || state.link.state === "signed-out") return;
     isAsking = true;
-    const { status, value, sentAt, gotAt } = await exchange("GET", `/money/pulse?seconds=${SECONDS}`);
+    const { status, value, tookMilliseconds } = await exchange("GET", `/money/pulse?seconds=${SECONDS}`);
     isAsking = false;
     if (status !== 200) {
       say(quiet, "No figures can be had at the moment.");
       return;
     }
-    hearClock(value.at, sentAt, gotAt);
+    hearClock(value.at, tookMilliseconds);
     const seconds = value.seconds;
     const last = seconds.at(-1);
     const sizes = seconds.map((one) => (one.batches ? one.movements / one.batches : 0));

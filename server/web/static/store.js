@@ -45,8 +45,9 @@ export function now() {
   return Date.now() + state.skewMilliseconds;
 }
 
-export function hearClock(at, sentAt, gotAt) {
-  state.skewMilliseconds = Date.parse(at) - (sentAt + gotAt) / 2;
+/** at: what the database's clock showed while a request was under way that took so long. */
+export function hearClock(at, tookMilliseconds) {
+  state.skewMilliseconds = Date.parse(at) - (Date.now() - tookMilliseconds / 2);
 }
 
 /** Reads while asked: calls during one reading lead to one more, after a pause. */

@@ -117,7 +117,7 @@ export class Stream {
       const timer = setTimeout(() => abort.abort(), SILENCE_MILLISECONDS_MAX);
       const answer = await fetch("/events", { headers, cache: "no-store", signal: abort.signal });
       clearTimeout(timer);
-      if (answer.status === 401) return "signed-out";
+      if (answer.status === 401 || answer.status === 403) return "signed-out";
       if (!answer.ok) return "failed";
       isOpen = true;
       await read(answer, abort, (block) => this.take(block, attempt));

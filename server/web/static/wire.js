@@ -25,7 +25,7 @@ worker.onmessage = ({ data }) => {
   settle(data);
 };
 
-/** The whole answer: {status, value, sentAt, gotAt}. */
+/** The whole answer: {status, value, tookMilliseconds}. */
 export function exchange(method, path, body, headers) {
   return new Promise((resolve) => {
     waiting.set(++serial, resolve);

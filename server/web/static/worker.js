@@ -3,7 +3,7 @@
 //
 // From the page   {kind: "ask", id, method, path, body, headers}
 //                 {kind: "follow" | "rest" | "resume"}
-// To the page     {kind: "answer", id, status, value, sentAt, gotAt}; status 0 without one
+// To the page     {kind: "answer", id, status, value, tookMilliseconds}; status 0 without one
 //                 {kind: "link", state: "live" | "lost" | "signed-out", ...}
 //                 {kind: "news", events}, gathered; {kind: "history", events}; {kind: "reset"}
 
@@ -33,7 +33,8 @@ const stream = new Stream((message) => {
 });
 
 async function ask({ id, method, path, body, headers }) {
-  const sentAt = Date.now();
+  const began = performance.now();
+  const answered = (status, value) => postMessage({ kind: "answer", id, status, value, tookMilliseconds: performance.now() - began });
   const sent = { Accept: "application/json", ...headers };
   if (method !== "GET") sent["X-Ringfence-Page"] = "1";
   if (body !== undefined) sent["Content-Type"] = "application/json";
@@ -47,9 +48,9 @@ async function ask({ id, method, path, body, headers }) {
     const text = await answer.text();
     const isJson = (answer.headers.get("Content-Type") ?? "").includes("json");
     const value = isJson && text ? JSON.parse(text) : null;
-    postMessage({ kind: "answer", id, status: answer.status, value, sentAt, gotAt: Date.now() });
+    answered(answer.status, value);
   } catch {
-    postMessage({ kind: "answer", id, status: 0, value: null, sentAt, gotAt: Date.now() });
+    answered(0, null);
   } finally {
     clearTimeout(timer);
   }

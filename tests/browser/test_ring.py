@@ -1,0 +1,75 @@
+"""The ring, and what stays true on it when nodes die."""
+
+import signal
+import time
+
+from playwright.sync_api import expect
+
+ARC = '[data-node="{}"]'
+
+
+def owned_by(page, node: str) -> list[str]:
+    marks = page.locator(f'[data-task][aria-label*="owned by {node},"]')
+    return [mark.get_attribute("data-task") for mark in marks.all()]
+
+
+def test_every_task_stands_at_its_owner_and_tells_why(page, cluster):
+    expect(page.locator("[data-task]")).to_have_count(len(cluster.get("/tasks")["tasks"]))
+    for node in cluster.get("/nodes")["nodes"]:
+        expect(page.locator(ARC.format(node["name"]))).to_have_attribute("data-state", "live")
+        assert sorted(owned_by(page, node["name"])) == node["owns"]
+    task = cluster.task("steady-1")
+    page.locator('[data-task="steady-1"]').hover()
+    tip = page.locator("#ring-tip")
+    expect(tip).to_contain_text(f"Owned by {task['owner']}")
+    expect(tip).to_contain_text(cluster.get("/tasks/steady-1/placement")["reason"])
+    expect(tip).to_contain_text("11 tasks on 3 nodes: 3 or 4 each.")
+
+
+def test_when_a_node_is_killed_its_arc_empties_and_its_tasks_travel(page, cluster, visit):
+    victim = 3
+    name = f"node-{victim}"
+    tasks = owned_by(page, name)
+    assert tasks
+    before = page.locator(f'[data-task="{tasks[0]}"]').evaluate("mark => mark.style.transform")
+    newest = cluster.get("/runs?limit=1")["runs"][0]["id"]
+    cluster.signal(victim, signal.SIGKILL)
+    cluster.processes[victim].wait()
+    removed = cluster.processes.pop(victim)
+    expect(page.locator(ARC.format(name))).to_have_attribute("data-state", "dead")
+    expect(page.locator(f'[data-task][aria-label*="owned by {name},"]')).to_have_count(0)
+    seen_at = time.time()
+    for task in tasks:
+        expect(page.locator(f'[data-task="{task}"]')).to_have_attribute(
+            "aria-label", f"{task}, owned by {cluster.task(task)['owner']}, {how(cluster, task)}"
+        )
+    assert page.locator(f'[data-task="{tasks[0]}"]').evaluate("mark => mark.style.transform") != before
+    with cluster.database.connect() as connection:
+        (died_at,) = connection.execute(
+            "select extract(epoch from max(at)) from events where event = 'dead' and node = %s", [name]
+        ).fetchone()
+    # Within a second where nothing else goes on; this machine may be busy.
+    assert seen_at - float(died_at) < 10
+    lost = [run for run in cluster.runs(status="lost") if run["id"] <= newest and run["node"] == name]
+    assert lost
+    timeline = visit().open("timeline")
+    for run in lost:
+        expect(timeline.locator(f'[data-run="{run["id"]}"]')).to_have_attribute("data-status", "lost")
+    expect(timeline.locator(".links path")).not_to_have_count(0)
+    cluster.processes[victim] = removed
+    cluster.bring_back(victim)
+    expect(page.locator(ARC.format(name))).to_have_attribute("data-state", "live")
+    expect(page.locator(f'[data-task][aria-label*="owned by {name},"]')).not_to_have_count(0)
+
+
+def how(cluster, task: str) -> str:
+    running = cluster.task(task)["running"]
+    return f"runs on {running['node']}" if running else "idle"
+
+
+def test_with_reduced_motion_nothing_travels(visit):
+    page = visit(reduced_motion="reduce").open()
+    style = "mark => getComputedStyle(mark).transitionDuration"
+    assert page.locator('[data-task="short"]').evaluate(style) == "0s"
+    moving = visit().open()
+    assert moving.locator('[data-task="short"]').evaluate(style) != "0s"
