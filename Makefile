@@ -22,7 +22,7 @@ VENV_STATE := $(shell \
     && $(BIN)/python -c '' 2>/dev/null && echo usable)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check docs verify burst chaos storm ha alerts bench failover growth control clean venv
+.PHONY: help install run test check docs verify burst chaos storm ha alerts bench failover growth control page screenshots clean venv
 
 help:
 	@echo 'make run       install what is needed and run everything here, until Ctrl-C'
@@ -39,6 +39,8 @@ help:
 	@echo 'make failover  Ringfence beside other schedulers when a worker dies, 45 minutes (ARGS=--quick)'
 	@echo 'make growth    reads from ten million runs and entries, ten minutes (ARGS="--rows 200000")'
 	@echo 'make control   10 to 200 nodes that do nothing else, on one PostgreSQL, five minutes (ARGS=--help)'
+	@echo 'make page      the page in a large cluster: smooth, and its memory flat, ten minutes (ARGS="--seconds 60")'
+	@echo 'make screenshots  the pictures in docs/screenshots, from a cluster of its own'
 	@echo 'make install   only install, into $(VENV)'
 	@echo 'make clean     remove $(VENV) and what builds left; the data in var/ stays'
 
@@ -49,7 +51,9 @@ run: $(INSTALLED)
 
 install: $(INSTALLED)
 
+# The browser is asked for where its tests are among those that run.
 test: $(INSTALLED_TEST)
+	@$(if $(ARGS),$(if $(findstring browser,$(ARGS)),tests/browser/install-chromium),tests/browser/install-chromium)
 	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup $(ARGS)
 
 check: $(INSTALLED_CHECK)
@@ -100,6 +104,14 @@ growth: $(INSTALLED)
 
 control: $(INSTALLED)
 	@$(BIN)/python benchmarks/control_plane.py $(ARGS)
+
+page: $(INSTALLED_TEST)
+	@tests/browser/install-chromium
+	@$(BIN)/python benchmarks/page.py $(ARGS)
+
+screenshots: $(INSTALLED_TEST)
+	@tests/browser/install-chromium
+	@$(BIN)/python benchmarks/screenshots.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

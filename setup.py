@@ -76,9 +76,11 @@ setup(
         "otel": OTEL,
         "test": [
             *OTEL,
+            "axe-playwright-python>=0.1.4",
             "hypothesis>=6.115",
             "jsonschema>=4.23",
             "openapi-spec-validator>=0.7.1",
+            "playwright>=1.48",
             "pytest>=8,<10",
             "pytest-tornado>=0.8.1",
             "pytest-xdist>=3.6",

@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 import yaml
+from playwright.sync_api import Page
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -98,7 +99,7 @@ def watch(url: str, seconds: float) -> int:
     return report(rounds, sorted(loads)[len(loads) // 2])
 
 
-def first_moment(page: "Page", url: str) -> float:  # type: ignore[name-defined]  # noqa: F821
+def first_moment(page: Page, url: str) -> float:
     """Milliseconds from the request to the whole ring; what the browser kept counts."""
     page.goto(url)
     page.locator("[data-task]").first.wait_for()
@@ -112,7 +113,8 @@ def report(rounds: list[dict[str, Burden]], load_ms: float) -> int:
         first, last = rounds[0][view], rounds[-1][view]
         longest = max(one[view].longest_task_ms for one in rounds)
         print(
-            f"{view:>10} {longest:>11.0f} ms {last.elements:>9} {first.heap_mib:>9.1f} MiB {last.heap_mib:>8.1f} MiB"
+            f"{view:>10} {longest:>11.0f} ms {last.elements:>9} "
+            f"{first.heap_mib:>9.1f} MiB {last.heap_mib:>8.1f} MiB"
         )
     longest = max(one.longest_task_ms for turn in rounds for one in turn.values())
     # The first round of all is what fills the page; after it nothing may grow.

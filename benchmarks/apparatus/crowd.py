@@ -1,6 +1,6 @@
-"""A large cluster without its processes: nodes, tasks and a steady stream of events, by the product's functions.
+"""A large cluster without its processes: nodes, tasks, and a steady stream of events.
 
-What a page or another observer sees of it is what it would see of real nodes; nothing runs.
+All by the functions that real nodes call, so an observer sees what it would see of them.
 """
 
 import itertools
@@ -84,7 +84,9 @@ class Crowd:
     def _end(self, connection: "psycopg.Connection[tuple[object, ...]]", number: int) -> None:
         told = list(self._under_way)[1 : 1 + STEPS]
         for step, (run, node) in enumerate(told):
-            progress = json.dumps({"done": STEPS - step, "total": STEPS + 1, "message": f"step {STEPS - step}"})
+            progress = json.dumps(
+                {"done": STEPS - step, "total": STEPS + 1, "message": f"step {STEPS - step}"}
+            )
             params = {"incarnation": self._incarnations[node], "runs": [run], "progress": [progress]}
             connection.execute(STATEMENTS["progress"], params)
         run, node = self._under_way.popleft()

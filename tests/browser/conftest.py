@@ -1,39 +1,24 @@
 """One cluster and one browser for all tests of the page; each test has a page of its own."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
+from benchmarks.apparatus.browser import launched
 from browser.shared_door import NODES, SharedDoor
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 DEADLINE_MILLISECONDS = 20_000
 WIDE = {"width": 1280, "height": 900}
 expect.set_options(timeout=DEADLINE_MILLISECONDS)
 
 
-def chromium() -> str:
-    """The browser's program. Fails, and says what to install, where there is none."""
-    found = os.environ.get("RINGFENCE__CHROMIUM") or next(filter(None, map(shutil.which, PROGRAMS)), None)
-    assert found, "the tests of the page need Chromium: apt install chromium, or RINGFENCE__CHROMIUM=/path"
-    return found
-
-
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        one = playwright.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
+    """Fails, and says what to install, where there is no Chromium."""
+    with launched() as one:
         yield one
-        one.close()
 
 
 @pytest.fixture(scope="package")
@@ -97,10 +82,3 @@ def visit(browser: Browser, cluster: SharedDoor) -> Iterator[Callable[..., Visit
 def page(visit) -> Page:
     """The page with its ring, live."""
     return visit().open()
-
-
-@pytest.fixture(scope="package")
-def shots() -> Path | None:
-    """Where the screenshots go; None where nobody asked for them."""
-    folder = os.environ.get("RINGFENCE__SCREENSHOTS")
-    return Path(folder) if folder else None

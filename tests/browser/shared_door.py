@@ -65,4 +65,3 @@ class SharedDoor(Fleet):
     def task(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = self.get(f"/tasks/{name}")
         return found
-

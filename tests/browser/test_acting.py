@@ -29,7 +29,9 @@ def test_a_run_is_seen_from_its_start_to_its_end_with_progress(tasks, cluster):
     bar = short.get_by_role("progressbar")
     expect(bar).to_have_attribute("aria-valuetext", "working")
     seen = set()
-    wait_until(lambda: seen.add(bar.get_attribute("aria-valuenow")) or len(seen - {None}) >= 2, 20, "progress")
+    wait_until(
+        lambda: seen.add(bar.get_attribute("aria-valuenow")) or len(seen - {None}) >= 2, 20, "progress"
+    )
     expect(short).to_contain_text("left · working")
     expect(short.locator(".c-next")).to_contain_text("succeeded")
     expect(short.locator(".spark rect")).to_have_count(bars + 1)
@@ -104,7 +106,9 @@ def test_what_jobs_say_is_text_and_never_markup(tasks, cluster):
 def test_the_burst_is_drawn_and_exact(visit, cluster):
     page = visit().open("money")
     page.get_by_role("button", name="Run the burst").click()
-    expect(page.locator(".verdict")).to_contain_text("Exact: 5,000 succeeded, 5,000 were refused, and the balance is 0.")
+    expect(page.locator(".verdict")).to_contain_text(
+        "Exact: 5,000 succeeded, 5,000 were refused, and the balance is 0."
+    )
     assert page.get_by_role("meter", name="Succeeded").get_attribute("aria-valuenow") == "5000"
     account = int(page.locator("#account").input_value())
     assert cluster.get(f"/users/{account}")["balance"] == 0

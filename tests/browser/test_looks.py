@@ -14,7 +14,9 @@ def faults(page) -> list[str]:
     """What axe finds that is serious."""
     found = Axe().run(page).response["violations"]
     return [
-        f"{one['id']}: {[node['html'][:120] for node in one['nodes'][:3]]}" for one in found if one["impact"] in SERIOUS
+        f"{one['id']}: {[node['html'][:120] for node in one['nodes'][:3]]}"
+        for one in found
+        if one["impact"] in SERIOUS
     ]
 
 

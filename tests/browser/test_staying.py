@@ -47,7 +47,10 @@ def test_it_survives_the_death_of_the_instance_that_serves_it_and_misses_nothing
     expect(page.locator(".event-row .code").filter(has_text=f"#{last}")).to_be_visible()
     with cluster.database.connect() as connection:
         expected = [
-            row[0] for row in connection.execute("select id from events where id > %s and id <= %s order by id", [first, last])
+            row[0]
+            for row in connection.execute(
+                "select id from events where id > %s and id <= %s order by id", [first, last]
+            )
         ]
     shown = [number for number in shown_ids(page) if first < number <= last]
     assert shown == expected
@@ -79,8 +82,13 @@ def test_events_are_filtered_searched_and_paused(visit, cluster):
 
 def test_what_can_not_be_read_is_said_and_can_be_tried_again(visit, cluster):
     one = visit()
-    body = json.dumps({"code": "database_unavailable", "detail": "The database gave no answer.", "status": 503})
-    one.page.route("**/nodes", lambda route: route.fulfill(status=503, content_type="application/problem+json", body=body))
+    body = json.dumps(
+        {"code": "database_unavailable", "detail": "The database gave no answer.", "status": 503}
+    )
+    one.page.route(
+        "**/nodes",
+        lambda route: route.fulfill(status=503, content_type="application/problem+json", body=body),
+    )
     one.page.goto(cluster.base)
     expect(one.page.locator("#boot")).to_contain_text("The cluster can't be read")
     expect(one.page.locator("#boot")).to_contain_text("The database gave no answer.")

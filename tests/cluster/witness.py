@@ -69,7 +69,7 @@ def speaks_markup(context) -> None:
     markup = "<img src=x onerror=document.title='owned'><b>bold</b>"
     context.progress(1, 2, markup)
     print(markup)
-    context.sleep(1.5)
+    context.sleep(3)
     raise RuntimeError(markup)
 
 

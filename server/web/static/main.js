@@ -18,6 +18,8 @@ const VIEWS = [
 ];
 const TICK_MILLISECONDS = 1000;
 const CLOCK_MILLISECONDS = 30_000;
+const REST_MILLISECONDS_MIN = 60;
+const REST_TIMES = 8;
 const ZONE = "ringfence-zone";
 
 const main = document.getElementById("main");
@@ -48,6 +50,7 @@ function show(name) {
   if (shown && shown !== name) {
     made.get(shown).root.hidden = true;
     made.get(shown).view.hide();
+    scrollTo(0, 0);
   }
   if (!made.has(name)) {
     const root = h("div", { class: "view", "data-view": name });
@@ -134,6 +137,23 @@ function zones() {
   });
 }
 
+const changed = new Set();
+let refreshing = null;
+let restUntil = 0;
+
+/** Draws what changed, and then rests for some times as long as it took: a crowd of events can't fill the thread. */
+function refresh(kinds) {
+  for (const kind of kinds) changed.add(kind);
+  refreshing ??= setTimeout(() => requestAnimationFrame(() => {
+    refreshing = null;
+    const began = performance.now();
+    if (shown && placed === "ready") made.get(shown).view.update(new Set(changed));
+    changed.clear();
+    const took = performance.now() - began;
+    restUntil = performance.now() + Math.max(REST_MILLISECONDS_MIN, REST_TIMES * took);
+  }), Math.max(0, restUntil - performance.now()));
+}
+
 async function readClock() {
   const { status, value, tookMilliseconds } = await exchange("GET", "/money/pulse?seconds=1");
   if (status === 200) hearClock(value.at, tookMilliseconds);
@@ -144,7 +164,7 @@ watch((kinds) => {
   if (kinds.has("session") || kinds.has("link")) drawSession(document.getElementById("session"));
   if (kinds.has("loaded") || kinds.has("link") || kinds.has("session")) drawPlace(kinds.has("session"));
   if (kinds.has("tasks") || kinds.has("nodes")) counts();
-  if (shown && placed === "ready") made.get(shown).view.update(kinds);
+  if (shown && placed === "ready") refresh(kinds);
 });
 
 drawTabs();

@@ -7,6 +7,8 @@ import { now, state } from "./store.js";
 import { openTask } from "./taskdialog.js";
 
 const NAMES_SHOWN = 8;
+const CROWD = 20; // of nodes
+const NAMES_SHOWN_IN_A_CROWD = 4;
 const LEASE_SECONDS_MIN = 1;
 let longestLease = LEASE_SECONDS_MIN;
 
@@ -15,7 +17,7 @@ export function leaseLeft(node) {
   return Math.max(0, node.leaseSeconds - (performance.now() - state.nodesAt) / 1000);
 }
 
-function makeNode(node) {
+function makeNode({ node }) {
   const p = {
     state: mark(node.state), where: h("dd"), version: h("dd"), uptime: h("dd"), pid: h("dd"), lease: h("span"),
     bar: h("div", { class: "bar lease", role: "meter", "aria-valuemin": "0" }, h("i")),
@@ -32,23 +34,21 @@ function makeNode(node) {
   return card;
 }
 
-function updateNames(card, node) {
-  const running = new Map();
-  for (const task of state.tasks.values()) if (task.running?.node === node.name) running.set(task.name, task);
-  const names = [...new Set([...running.keys(), ...node.owns])].sort();
-  keyed(card.parts.names, card.kept, names.slice(0, NAMES_SHOWN), {
+function updateNames(card, node, running, most) {
+  const owned = new Set(node.owns);
+  const names = [...new Set([...running, ...node.owns])].sort();
+  keyed(card.parts.names, card.kept, names.slice(0, most), {
     key: (name) => name,
     make: (name) => h("li", null, h("button", { type: "button", class: "chip", onclick: () => openTask(name) }, name)),
     update: (item, name) => {
-      const isHere = node.owns.includes(name);
-      const how = running.has(name) ? (isHere ? "running" : "running, owned by another") : "owned";
+      const how = running.has(name) ? (owned.has(name) ? "running" : "running, owned by another") : "owned";
       set(item.firstChild, "data-how", running.has(name) ? "running" : "owned");
       set(item.firstChild, "aria-label", `${name}: ${how}`);
       set(item.firstChild, "title", how);
     },
   });
-  say(card.parts.more, names.length > NAMES_SHOWN ? `and ${count(names.length - NAMES_SHOWN, "task")} more` : "");
-  card.parts.more.hidden = names.length <= NAMES_SHOWN;
+  say(card.parts.more, names.length > most ? `and ${count(names.length - most, "task")} more` : "");
+  card.parts.more.hidden = names.length <= most;
   say(card.parts.owned, `Owns ${node.owns.length}`);
   say(card.parts.running, `runs ${running.size}`);
 }
@@ -67,7 +67,7 @@ function updateLease(card, node) {
   say(p.uptime, node.state === "dead" ? "" : whole((now() - Date.parse(node.startedAt)) / 1000));
 }
 
-function updateNode(card, node) {
+function updateNode(card, { node, running, most }) {
   const p = card.parts;
   remark(p.state, node.state);
   set(card, "data-state", node.state);
@@ -76,7 +76,19 @@ function updateNode(card, node) {
   say(p.pid, `${node.pid}, start ${node.incarnation}`);
   set(p.uptime, "title", `since ${exactly(node.startedAt)}`);
   updateLease(card, node);
-  updateNames(card, node);
+  updateNames(card, node, running, most);
+}
+
+const NOTHING = new Set();
+
+function runningByNode() {
+  const found = new Map();
+  for (const task of state.tasks.values()) {
+    if (!task.running) continue;
+    if (!found.has(task.running.node)) found.set(task.running.node, new Set());
+    found.get(task.running.node).add(task.name);
+  }
+  return found;
 }
 
 export function create(root) {
@@ -93,7 +105,11 @@ export function create(root) {
     const share = owned.length ? `; each owns ${Math.min(...owned) === Math.max(...owned) ? owned[0] : `${Math.min(...owned)} or ${Math.max(...owned)}`} of the tasks` : "";
     say(sum, `${count(live.length, "live node")}${nodes.length > live.length ? ` and ${nodes.length - live.length} that are not` : ""}${share}. A lease is renewed every second or so.`);
     empty.hidden = nodes.length > 0;
-    keyed(list, kept, nodes, { key: (node) => node.name, make: makeNode, update: updateNode });
+    const running = runningByNode();
+    const most = nodes.length > CROWD ? NAMES_SHOWN_IN_A_CROWD : NAMES_SHOWN;
+    keyed(list, kept, nodes.map((node) => ({ node, running: running.get(node.name) ?? NOTHING, most })), {
+      key: (item) => item.node.name, make: makeNode, update: updateNode,
+    });
   }
 
   return {

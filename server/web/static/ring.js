@@ -15,6 +15,8 @@ const NAMES_MAX = 24;
 const NODE_NAMES_MAX = 16;
 const LINES_MAX = 120;
 const NARROW_PIXELS = 520;
+const GLYPH_SIZE_MIN = 8;
+const DETAIL_SIZE_MIN = 6;
 const AROUND = 2 * Math.PI;
 
 /** The nodes on the ring: all that live, and those whose death somebody here should see. */
@@ -36,35 +38,49 @@ function makeNode(item) {
 }
 
 function makeTask(item) {
-  const progress = s("circle", { class: "progress", transform: "rotate(-90)" });
   const dot = s("circle", { class: "dot" });
-  const glyph = s("path", { class: "glyph icon" });
-  const label = s("text", { class: "task-name", "dominant-baseline": "middle" });
-  const group = s("g", { class: "task-mark", role: "button", tabindex: "-1", "data-task": item.name, "aria-label": item.name }, dot, progress, glyph, label);
-  group.parts = { progress, dot, glyph, label };
+  const group = s("g", { class: "task-mark", role: "button", tabindex: "-1", "data-task": item.name, "aria-label": item.name }, dot);
+  group.parts = { dot };
   return group;
 }
 
-function updateTask(group, { task, place, size, named }) {
-  const { progress, dot, glyph, label } = group.parts;
+/** What only a mark of some size has: in a crowd it would cost three elements for nothing to see. */
+function enrich(group) {
+  const progress = s("circle", { class: "progress", transform: "rotate(-90)" });
+  const glyph = s("path", { class: "glyph icon" });
+  const label = s("text", { class: "task-name", "dominant-baseline": "middle" });
+  group.append(progress, glyph, label);
+  Object.assign(group.parts, { progress, glyph, label });
+}
+
+function drawDetails(group, { task, place, size, named }, status, part) {
+  if (!group.parts.glyph) enrich(group);
+  const { progress, glyph, label } = group.parts;
+  set(progress, "r", size + 3.5);
+  const length = AROUND * (size + 3.5);
+  set(progress, "stroke-dasharray", part === null ? "0 9999" : `${(part * length).toFixed(1)} 9999`);
+  set(glyph, "d", size >= GLYPH_SIZE_MIN ? shape(status) : "");
+  set(glyph, "transform", `scale(${(size / 12).toFixed(2)}) translate(-8 -8)`);
+  say(label, named ? task.name : "");
+  const isRight = place.x >= 0;
+  set(label, "x", isRight ? size + 9 : -size - 9);
+  set(label, "text-anchor", isRight ? "start" : "end");
+}
+
+function updateTask(group, item) {
+  const { task, place, size, named } = item;
   const status = standing(task);
   const part = task.running ? fraction(task.running.progress) : null;
+  // Of a thousand marks few change at a time, and to compare a text costs least.
+  const drawn = `${status} ${task.owner} ${task.running?.node} ${place.x.toFixed(1)} ${place.y.toFixed(1)} ${size} ${named} ${part?.toFixed(2)}`;
+  if (group.drawn === drawn) return;
+  group.drawn = drawn;
   style(group, "transform", `translate(${place.x.toFixed(1)}px, ${place.y.toFixed(1)}px)`);
   set(group, "data-status", status);
   const how = status === "running" ? `runs on ${task.running.node}` : status;
   set(group, "aria-label", `${task.name}, ${task.owner ? `owned by ${task.owner}` : "without an owner"}, ${how}`);
-  set(dot, "r", size);
-  set(progress, "r", size + 3.5);
-  const length = AROUND * (size + 3.5);
-  set(progress, "stroke-dasharray", part === null ? "0 9999" : `${(part * length).toFixed(1)} 9999`);
-  set(glyph, "d", size >= 8 ? shape(status) : "");
-  set(glyph, "transform", `scale(${(size / 12).toFixed(2)}) translate(-8 -8)`);
-  say(label, named ? task.name : "");
-  if (named) {
-    const isRight = place.x >= 0;
-    set(label, "x", isRight ? size + 9 : -size - 9);
-    set(label, "text-anchor", isRight ? "start" : "end");
-  }
+  set(group.parts.dot, "r", size);
+  if (size >= DETAIL_SIZE_MIN) drawDetails(group, item, status, part);
 }
 
 function updateNode(group, { node, arc, named, running, gap }) {

@@ -13,7 +13,7 @@ const NARROW_PIXELS = 760;
 const MIDDLE_PIXELS = 1240;
 
 function rowHeight() {
-  if (innerWidth < NARROW_PIXELS) return 222;
+  if (innerWidth < NARROW_PIXELS) return 214;
   return innerWidth < MIDDLE_PIXELS ? 138 : 84;
 }
 

@@ -29,20 +29,26 @@ function legend() {
 
 function makeBar({ run }) {
   return s("g", { class: "run-bar", role: "button", tabindex: "-1", "data-run": run.id },
-    s("rect", { class: "bar-box", rx: 3 }), s("text", { "dominant-baseline": "central" }));
+    s("rect", { class: "bar-box", rx: 3 }));
 }
 
 function updateBar(group, { run, x, y, width, height }) {
-  const [box, text] = group.children;
+  const box = group.firstChild;
+  // A thousand bars stay as they are while time goes on; to compare a text costs least.
+  const drawn = `${run.status} ${x.toFixed(1)} ${y} ${width.toFixed(1)} ${height}`;
+  if (group.drawn === drawn) return;
+  group.drawn = drawn;
   set(group, "data-status", run.status);
   const took = run.durationSeconds ? `, ${duration(run.durationSeconds)}` : "";
   set(group, "aria-label", `${run.task}, run ${run.id} on ${run.node}, ${words(run.status)}, from ${moment(run.startedAt)}${took}`);
   const places = { x: x.toFixed(1), y, width: width.toFixed(1), height, fill: `url(#bar-${run.status})` };
   for (const [name, value] of Object.entries(places)) set(box, name, value);
   const letters = width > TEXT_PIXELS_MIN && height >= 14 ? Math.floor((width - 10) / LETTER_PIXELS) : 0;
-  say(text, run.task.length > letters ? (letters ? `${run.task.slice(0, letters - 1)}…` : "") : run.task);
-  set(text, "x", (Math.max(x, 0) + 6).toFixed(1));
-  set(text, "y", y + height / 2);
+  if (!letters && !group.text) return; // most bars are too small for a name
+  if (!group.text) group.append((group.text = s("text", { "dominant-baseline": "central" })));
+  say(group.text, letters && run.task.length > letters ? `${run.task.slice(0, letters - 1)}…` : letters ? run.task : "");
+  set(group.text, "x", (x + 6).toFixed(1));
+  set(group.text, "y", y + height / 2);
 }
 
 class Timeline {
@@ -91,12 +97,13 @@ class Timeline {
     if (!width) return;
     const view = this.window;
     this.drawn = layOut({ runs: state.runs, nodes: state.nodes, view, time: now(), width });
-    const { places, height, from, to, isCut } = this.drawn;
+    const { places, height, shift, from, to, isCut } = this.drawn;
     set(this.svg, "width", width);
     set(this.svg, "height", height);
     set(this.svg, "viewBox", `0 0 ${width} ${height}`);
     this.drawTicks(width, view);
     this.drawRows(width);
+    for (const layer of [this.layers.bars, this.layers.links]) set(layer, "transform", `translate(${shift.toFixed(1)} 0)`);
     keyed(this.layers.bars, this.kept.bars, [...places.values()], { key: (item) => item.run.id, make: makeBar, update: updateBar });
     keyed(this.layers.links, this.kept.links, links(places), { key: (item) => item.id, make: () => s("path"), update: (node, item) => set(node, "d", item.d) });
     if (!places.has(this.current)) this.current = places.keys().next().value ?? null;

@@ -10,6 +10,7 @@ const NAME_WIDTH = 96;
 const NAME_HEIGHT = 18;
 const LANES_TALL = 6;
 const BAR_PIXELS_MIN = 4;
+const ORIGIN_MILLISECONDS = 3_600_000;
 
 function endOf(run, time) {
   return run.finishedAt ? Date.parse(run.finishedAt) : time;
@@ -27,12 +28,17 @@ function gather(runs, nodes, { from, to }, time) {
   return { byNode, isCut: inside.length > shown.length };
 }
 
-/** {rows, places, height, left, scale, from, to, isCut}; places: by run. */
+/**
+ * {rows, places, height, left, shift, from, to, isCut}; places: by run, along a time that begins at
+ * `origin`, so that as time goes on nothing changes but the shift of all of them together.
+ */
 export function layOut({ runs, nodes, view, time, width }) {
   const { from, to } = bounds(view, time);
   const { byNode, isCut } = gather(runs, nodes, { from, to }, time);
   const left = width < NARROW_PIXELS ? 0 : NAME_WIDTH;
   const scale = (width - left) / (to - from);
+  const origin = Math.floor(time / ORIGIN_MILLISECONDS) * ORIGIN_MILLISECONDS;
+  const along = (at) => (at - origin) * scale;
   const rows = [];
   const places = new Map();
   let y = AXIS_HEIGHT;
@@ -41,15 +47,15 @@ export function layOut({ runs, nodes, view, time, width }) {
     const height = count <= LANES_TALL ? 18 : 9;
     const top = y + (left ? 0 : NAME_HEIGHT);
     for (const { run, lane, start, end } of placed) {
-      const x = left + (Math.max(start, from) - from) * scale;
-      const until = left + (Math.min(end, to) - from) * scale;
+      const x = along(Math.max(start, from));
+      const until = along(Math.min(end, to));
       places.set(run.id, { run, x, y: top + lane * (height + 3), width: Math.max(BAR_PIXELS_MIN, until - x), height });
     }
     const bottom = top + count * (height + 3);
     rows.push({ name, labelY: y + (left ? 10 : 8), bottom });
     y = bottom + ROW_GAP;
   }
-  return { rows, places, height: y, left, scale, from, to, isCut };
+  return { rows, places, height: y, left, scale, shift: left - along(from), from, to, isCut };
 }
 
 /** The lines from runs that were lost or interrupted to those that took over. */
