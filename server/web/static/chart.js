@@ -27,7 +27,7 @@ export class Chart {
     this.area = s("path", { class: "area" });
     this.line = s("path", { class: "line" });
     this.other = second ? s("path", { class: "line second" }) : null;
-    this.svg = s("svg", { preserveAspectRatio: "none", role: "img" }, s("path", { class: "grid", d: "" }), this.area, this.line, this.other ?? "");
+    this.svg = s("svg", { preserveAspectRatio: "none", role: "img", "aria-label": `${title}: no figures yet` }, s("path", { class: "grid", d: "" }), this.area, this.line, this.other ?? "");
     this.node = h("figure", { class: "chart", "data-status": tone },
       h("figcaption", null, h("h3", null, title), this.figure), this.svg,
       h("div", { class: "axis" }, h("span", null, from), this.most, h("span", null, to)),
