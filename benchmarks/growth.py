@@ -22,6 +22,7 @@ import json
 import logging
 import shutil
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -101,6 +102,7 @@ def _measure(folder: Path, arguments: argparse.Namespace) -> tuple[Section, str]
     sizes = Sizes(arguments.rows, arguments.rows)
     folder.mkdir(parents=True)
     check_disk(folder, sizes)
+    _check_ports(arguments.port)
     with Children() as children:
         postgres = Postgres(folder, children)
         postgres.start()
@@ -111,6 +113,15 @@ def _measure(folder: Path, arguments: argparse.Namespace) -> tuple[Section, str]
         grown = grow(database, sizes, note)
         with _node(children, folder, database, arguments.port) as address:
             return growth.measure(address, database, grown, sizes, arguments.requests), facts
+
+
+def _check_ports(first: int) -> None:
+    """Raises BenchmarkError now, and not after minutes of work, if one of the node's two ports is taken."""
+    for port in (first, first + 1):
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError as error:
+            raise BenchmarkError(f"port {port}: {error.strerror}; --port names others") from None
 
 
 @contextlib.contextmanager
