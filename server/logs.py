@@ -58,7 +58,7 @@ def is_written(name: str) -> bool:
 
 
 def _adjustable_logger() -> type:
-    """structlog's logger, whose methods look at the threshold each time; what lies below costs 0.1 us."""
+    """structlog's logger, whose methods look at the threshold each time."""
     base: Any = structlog.make_filtering_bound_logger(logging.DEBUG)
 
     def guarded(name: str, number: int) -> Any:

@@ -8,6 +8,8 @@ from itertools import pairwise
 import pytest
 from fleet import TTL_SECONDS, is_alive, overlaps, wait_until
 
+from server.cluster import hard_stops
+
 BLOCK_SECONDS = 9  # longer than the lease
 
 
@@ -170,6 +172,8 @@ def test_a_loop_job_that_ignores_a_cancel_or_cannot_hear_it_ends_its_node(nodes,
     fleet.post(f"/runs/{began['run']}/cancel", other)
     assert fleet.wait_for_end(number_of(began["node"]), 20) == -signal.SIGKILL
     assert time.monotonic() - asked_at < 5, "a heartbeat, the grace, and a busy machine"
+    stops = hard_stops.path_in(fleet.folder / "var" / "run" / "locks", began["node"])
+    wait_until(lambda: hard_stops.read(stops) == {"lease": 0, "loop": 1}, 10, "the guardian's word")
     wait_until(lambda: fleet.get(f"/runs/{began['run']}")["status"] == "cancelled", 15, "the ending")
     assert fleet.running() == {}, "what an operator cancelled does not come back by itself"
     assert overlaps(fleet.testimony()) == []

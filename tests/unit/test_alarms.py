@@ -53,9 +53,9 @@ def test_every_alarm_says_what_has_happened_and_is_tested_quiet_and_loud(
 
 def test_all_instances_and_the_public_port_are_scraped(project: Path) -> None:
     settings = load(str(project / "config.yaml"), {})
-    jobs = {
-        job["job_name"]: job for job in read(project / "deploy/prometheus/prometheus.yml")["scrape_configs"]
-    }
+    configuration = read(project / "deploy/prometheus/prometheus.yml")
+    jobs = {job["job_name"]: job for job in configuration["scrape_configs"]}
+    interval = configuration["global"]["evaluation_interval"]
     scraped = {
         (target, entry.get("labels", {}).get("instance"))
         for job in jobs.values()
@@ -64,6 +64,7 @@ def test_all_instances_and_the_public_port_are_scraped(project: Path) -> None:
     }
     nodes = range(1, settings.cluster.instances + 1)
     host = settings.http.host
+    assert interval == "15s", "rules are looked at as often as figures come"
     assert scraped == {(f"{host}:{settings.http.port}", None)} | {
         (f"{host}:{settings.node_port(number)}", f"node-{number}") for number in nodes
     }
