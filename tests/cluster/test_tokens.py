@@ -1,6 +1,9 @@
 """Tokens on a whole service: none starts without one, and a revoked one is refused everywhere."""
 
 import json
+import socket
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -9,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from fleet import Fleet, wait_until
-from service import Service, until
+from service import Service, product_environment, until
 
 from server.access import administration
 from server.access.administration import Wanted
@@ -142,3 +145,22 @@ def test_a_node_whose_database_is_away_at_its_start_lets_nobody_in(locked: Fleet
     wait_until(lambda: ask(locked.port + 1, "/healthz", None) == 200)
     assert ask(locked.port + 1, "/nodes", made.token) == 503
     assert ask(locked.port + 1, "/nodes", None) == 401
+
+
+def test_a_socket_that_others_reach_counts_though_the_settings_say_loopback(
+    locked: Fleet, database, project: Path
+) -> None:
+    found = yaml.safe_load(locked.config.read_text())
+    locked.config.write_text(yaml.safe_dump(found | {"security": {"tokens": "auto"}}))
+    with socket.create_server(("0.0.0.0", 0)) as handed_over:
+        node = subprocess.run(
+            [sys.executable, "-m", "server", "serve", "--config", str(locked.config)],
+            stdin=handed_over,
+            env={**product_environment(project), "RINGFENCE_DATABASE__URL": database.application_url},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert node.returncode == 2
+    assert "the node cannot go on" in node.stderr and "there is no token" in node.stderr
