@@ -6,11 +6,14 @@ BIN := $(VENV)/bin
 
 # What is installed is remembered by a stamp for each set of packages. A stamp is
 # younger than setup.py, so a start with nothing to install does not ask pip.
+# What the service itself runs on comes from requirements.lock, by version and hash.
+LOCK := requirements.lock
 INSTALLED := $(VENV)/.installed
 INSTALLED_TEST := $(VENV)/.installed-test
 INSTALLED_CHECK := $(VENV)/.installed-check
 INSTALLED_BENCH := $(VENV)/.installed-bench
 INSTALLED_HA := $(VENV)/.installed-ha
+INSTALLED_LOCK := $(VENV)/.installed-lock
 
 # A virtual environment is made anew where it can't be used: making or filling it
 # was cut off (.half-done), the folder was moved (its scripts name the old place),
@@ -22,13 +25,15 @@ VENV_STATE := $(shell \
     && $(BIN)/python -c '' 2>/dev/null && echo usable)
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check docs verify burst chaos storm ha alerts bench failover growth control page screenshots clean venv
+.PHONY: help install run test check docs lock audit verify burst chaos storm ha alerts bench failover growth control page screenshots clean venv
 
 help:
 	@echo 'make run       install what is needed and run everything here, until Ctrl-C'
 	@echo 'make test      install what tests need and run all of them'
 	@echo 'make check     ruff, mypy and import-linter'
 	@echo 'make docs      docs/configuration.md, from the settings'
+	@echo 'make lock      $(LOCK): the newest versions that setup.py allows (ARGS="--upgrade-package tornado")'
+	@echo 'make audit     asks whether a locked version has a known vulnerability; needs the internet'
 	@echo 'make verify    the model of the lease protocol, with spin (DEPTH=3 or 4: longer)'
 	@echo 'make burst     10,000 withdrawals at one moment, against the running service'
 	@echo 'make chaos     money and tasks while things die (ROUNDS=10; RUNS=2000 SEED=7: longer)'
@@ -66,6 +71,26 @@ check: $(INSTALLED_CHECK)
 docs: $(INSTALLED)
 	@$(BIN)/python -m server.web.metrics.document
 	@$(BIN)/ringfence config document >$(VENV)/configuration.md && mv $(VENV)/configuration.md docs/configuration.md
+
+# For every Python from 3.11 on and every processor at once, and from whichever index pip is
+# told to use; the file names none, so that it can be installed from another. setuptools
+# builds the package itself: from 70.1 on without wheel, and below 81 with the pkg_resources
+# that pytest-tornado imports.
+lock: $(INSTALLED_LOCK)
+	@echo 'setuptools>=70.1,<81' | UV_DEFAULT_INDEX=$${PIP_INDEX_URL:-$${UV_DEFAULT_INDEX:-https://pypi.org/simple}} \
+	    $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-annotate --custom-compile-command 'make lock' $(or $(ARGS),--upgrade) --output-file $(LOCK) setup.py -
+
+# pip-audit ends with 1 for a vulnerability and for a service that can't be reached alike;
+# only the first writes a report.
+AUDIT := $(VENV)/.audit.json
+audit: $(INSTALLED_LOCK)
+	@rm -f $(AUDIT); \
+	if $(BIN)/pip-audit --disable-pip --require-hashes --requirement $(LOCK) --progress-spinner off \
+	    --format json --output $(AUDIT) $(ARGS) 2>$(VENV)/.audit.log; then echo '$(LOCK): no known vulnerability'; \
+	elif [ -s $(AUDIT) ]; then cat $(AUDIT); echo; tail -n 1 $(VENV)/.audit.log; exit 1; \
+	else tail -n 3 $(VENV)/.audit.log >&2; \
+	    echo 'make: nothing was audited: the vulnerability service was not reached' >&2; exit 3; fi
 
 # Needs no virtual environment: spin, gcc and the standard library.
 verify:
@@ -118,11 +143,11 @@ clean:
 	find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +
 
 ifneq ($(VENV_STATE),usable)
-.PHONY: $(INSTALLED) $(INSTALLED_TEST) $(INSTALLED_CHECK) $(INSTALLED_BENCH) $(INSTALLED_HA)
+.PHONY: $(INSTALLED) $(INSTALLED_TEST) $(INSTALLED_CHECK) $(INSTALLED_BENCH) $(INSTALLED_HA) $(INSTALLED_LOCK)
 endif
 
-$(INSTALLED): setup.py pyproject.toml | venv
-	@$(call install,.,the service)
+$(INSTALLED): setup.py pyproject.toml $(LOCK) | venv
+	@$(call install,locked,the service)
 	@touch $@
 
 $(INSTALLED_TEST): $(INSTALLED)
@@ -141,6 +166,10 @@ $(INSTALLED_HA): $(INSTALLED_TEST)
 	@$(call install,.[ha],Patroni)
 	@touch $@
 
+$(INSTALLED_LOCK): $(INSTALLED)
+	@$(call install,.[lock],what locks and audits)
+	@touch $@
+
 venv:
 	@if [ '$(VENV_STATE)' = usable ]; then exit 0; fi; \
 	command -v $(PYTHON) >/dev/null || \
@@ -153,13 +182,18 @@ venv:
 	rm -rf $(VENV) && mkdir $(VENV) && touch $(VENV)/.half-done \
 	    && $(PYTHON) -m venv $(VENV) && pwd > $(VENV)/.made-in
 
-# $(1): what pip installs; $(2): what that is, for people. pip speaks only when it
+# $(1): what pip installs, or `locked`; $(2): what that is, for people. pip speaks only when it
 # fails. It downloads before it changes anything, so a failure leaves a working
-# environment as it was; an interruption may not, and leaves the mark.
+# environment as it was; an interruption may not, and leaves the mark. The lock has
+# setuptools, so that no build fetches another. Packages that are there stay as they
+# are, whatever is added to them.
+PIP = $(BIN)/python -m pip install --disable-pip-version-check --quiet
 define install
 	echo 'Installing $(2)$(if $(wildcard $(INSTALLED)),, (the first time takes a minute))'; \
 	touch $(VENV)/.half-done; \
-	if $(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '$(1)' >$(VENV)/.pip.log 2>&1; \
+	if $(if $(filter locked,$(1)),$(PIP) --require-hashes --requirement $(LOCK) >$(VENV)/.pip.log 2>&1 \
+	        && $(PIP) --no-deps --no-build-isolation --editable . >>$(VENV)/.pip.log 2>&1,\
+	    $(PIP) --no-build-isolation --editable '$(1)' >$(VENV)/.pip.log 2>&1); \
 	then rm -f $(VENV)/.half-done; \
 	else cat $(VENV)/.pip.log >&2; if [ -e $(INSTALLED) ]; then rm -f $(VENV)/.half-done; fi; exit 1; fi
 endef

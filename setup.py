@@ -92,6 +92,8 @@ setup(
             "ruff>=0.8",
             "types-PyYAML>=6.0.12",
         ],
+        # `make lock` and `make audit`; nothing of ours imports them.
+        "lock": ["pip-audit>=2.9", "uv>=0.5"],
         # Patroni with its etcd client, for `make ha`; nothing of ours imports it.
         "ha": ["patroni[etcd3,psycopg3]>=4.1"],
         # What the peers of benchmarks/ run on; nothing of ours imports it.
