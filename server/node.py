@@ -33,6 +33,7 @@ from server.postgres.connections import Database
 from server.postgres.listener import Listener
 from server.postgres.preparation import prepare_schema
 from server.postgres.urls import application_url
+from server.service_manager import ServiceManager
 from server.settings import Settings
 from server.web.application import Services, make_front_door
 from server.web.feed import Feed
@@ -67,6 +68,7 @@ class Node:
         refuse_plain_functions(self._catalogue, settings.source)
         self._membership = Membership(settings, url, self.name, self._database, self._members_changed)
         self._membership.siblings = process.siblings(settings)
+        self._manager = ServiceManager.from_environment(os.environ)
         self._scheduler = Scheduler(settings, self._database, self._catalogue, self._membership)
         self._listener = Listener(url, f"ringfence {self.name}", CHANNELS, self._notified, self._listening)
         self._feed = Feed(self._database)
@@ -94,6 +96,7 @@ class Node:
             self._for_good(self._batcher.run()),
             self._for_good(self._feed.run()),
             self._for_good(self._lag.run()),
+            self._for_good(self._manager.show_life()),
         }
         cluster = asyncio.create_task(self._take_part())
         await self._stop_asked.wait()
@@ -154,6 +157,7 @@ class Node:
             await self._read_tokens()
             await self._define_tasks()
             self._is_prepared = True
+            self._manager.ready(f"{self.name} serves")
             teller = Teller(self._database, self.name, self._batcher.tally)
             parts = (self._listener.run(), self._scheduler.run(), teller.run(), self._keyring.run())
             services = [self._for_good(part) for part in parts]
@@ -325,6 +329,7 @@ class Node:
         self, http: HTTPServer, cluster: "asyncio.Task[None]", serving: "set[asyncio.Task[None]]"
     ) -> None:
         log.info("stopping", node=self.name, fast=self._hurry.is_set())
+        self._manager.stopping(supervised.stop_seconds(self.settings))
         http.stop()
         # Connections that are open are served on, and each told to close.
         http.conn_params.no_keep_alive = True
@@ -345,6 +350,7 @@ class Node:
         await self._poster.reset()
         await self._database.close()
         await asyncio.to_thread(tracing.end)
+        self._manager.close()
         log.info("stopped", node=self.name)
 
 

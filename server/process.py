@@ -20,6 +20,7 @@ from tornado.netutil import bind_sockets
 from server import tracing
 from server.errors import ConfigurationError
 from server.logs import configure_logs
+from server.service_manager import inherited_sockets, listener_of
 from server.settings import INSTANCES_VARIABLE, Settings
 
 OPEN_FILES_WANTED = 65_536
@@ -63,9 +64,10 @@ def siblings(settings: Settings) -> int:
     """How many instances were started together with this one, itself included.
 
     supervisord says how many it starts, which `ringfence scale` changes; with a file of
-    its own it starts all that are configured. One started by hand knows of no other.
+    its own it starts all that are configured, and so does systemd. One started by hand knows
+    of no other.
     """
-    if "SUPERVISOR_ENABLED" not in os.environ:
+    if "SUPERVISOR_ENABLED" not in os.environ and "NOTIFY_SOCKET" not in os.environ:
         return 1
     return int(os.environ.get(INSTANCES_VARIABLE, settings.cluster.instances))
 
@@ -91,13 +93,13 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def listening_sockets(settings: Settings, number: int) -> list[socket.socket]:
     """The node's own port, and the public one.
 
-    supervisord hands the public socket as descriptor 0. Started by hand, a node
+    systemd hands the public socket as descriptor 3, supervisord as 0. Started by hand, a node
     takes the public port itself if nobody else has it.
     """
     sockets = _bind(settings, settings.node_port(number), f"node {number}'s own port")
-    inherited = _inherited_socket()
-    if inherited is not None:
-        return [*sockets, inherited]
+    inherited = inherited_sockets(os.environ) or _socket_of_supervisord()
+    if inherited:
+        return [*sockets, *inherited]
     try:
         return [*sockets, *_bind(settings, settings.http.port, "http.port")]
     except ConfigurationError as error:
@@ -115,19 +117,19 @@ def _bind(settings: Settings, port: int, what: str) -> list[socket.socket]:
         ) from error
 
 
-def _inherited_socket() -> socket.socket | None:
+def _socket_of_supervisord() -> list[socket.socket]:
     if not stat.S_ISSOCK(os.fstat(0).st_mode):
-        return None
-    sock = socket.socket(fileno=os.dup(0))  # dup() gives a descriptor that children don't inherit
-    if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-        sock.close()
-        return None
+        return []
+    descriptor = os.dup(0)
+    sock = listener_of(descriptor)
+    if sock is None:
+        os.close(descriptor)
+        return []
     # Whoever inherits our descriptor 0 must not inherit the public socket.
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    sock.setblocking(False)
-    return sock
+    return [sock]
 
 
 async def drain_connections(http: HTTPServer, close_idle: Callable[[float], None], seconds: float) -> None:
