@@ -109,6 +109,8 @@ def written(value: object, *, is_duration: bool = False) -> str:
         return str(value).lower()
     if is_duration and isinstance(value, int | float):
         return format_duration(value).replace(" ", "")
+    if isinstance(value, tuple):
+        return "[" + ", ".join(written(one) for one in value) + "]"
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {written(one)}" for key, one in value.items()) + "}"
     return str(value)

@@ -1,10 +1,52 @@
 """The settings of the section http."""
 
-from typing import Annotated
+import ipaddress
+import re
+from typing import Annotated, NamedTuple
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from server.settings.kinds import OneSecondOrMore, Port, Section
+from server.settings.kinds import OneSecondOrMore, Port, Section, Takes
+
+_RATE = re.compile(r"([1-9]\d{0,8})/(s|min|h)(?: burst ([1-9]\d{0,8}))?")
+_UNIT_SECONDS = {"s": 1, "min": 60, "h": 3600}
+_HOST = re.compile(r"\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+
+
+class Rate(NamedTuple):
+    """How often one client may ask, and how many times at once."""
+
+    per_second: float
+    burst: int
+
+
+def parse_rate(text: str) -> Rate:
+    """Such as `100/s burst 200`; without a burst one second's, minute's or hour's. Raises ValueError."""
+    found = _RATE.fullmatch(text)
+    if found is None:
+        raise ValueError("expected a rate such as 100/s, 600/min or 100/s burst 200")
+    number = int(found[1])
+    return Rate(number / _UNIT_SECONDS[found[2]], int(found[3] or number))
+
+
+def _is_rate(text: str) -> str:
+    parse_rate(text)
+    return text
+
+
+def _are_networks(texts: tuple[str, ...]) -> tuple[str, ...]:
+    for text in texts:
+        ipaddress.ip_network(text)
+    return texts
+
+
+def _are_hosts(texts: tuple[str, ...]) -> tuple[str, ...]:
+    for text in texts:
+        if _HOST.fullmatch(text) is None:
+            raise ValueError(
+                f"{text!r} is no name of a host: expected such as bank.example, or .bank.example"
+            )
+    return texts
 
 
 class Http(Section):
@@ -41,4 +83,25 @@ class Http(Section):
     )
     answer_seconds: OneSecondOrMore = Field(
         20.0, alias="answer_timeout", description="How long a client may take nothing of its answer."
+    )
+    allowed_hosts: Annotated[
+        tuple[str, ...], AfterValidator(_are_hosts), Takes("a list of names of hosts")
+    ] = Field(
+        (),
+        description="Names by which the service may be asked, besides every address, `localhost`, `host` and "
+        "this machine's own name; `.bank.example` means all below it, `*` any. Other names get 421 "
+        "`host_not_allowed` ([edge.md](edge.md)).",
+    )
+    trusted_proxies: Annotated[
+        tuple[str, ...], AfterValidator(_are_networks), Takes("a list of addresses or networks")
+    ] = Field(
+        (),
+        description="Proxies, such as `10.0.0.0/8`, whose `X-Forwarded-For` and `X-Forwarded-Proto` count.",
+    )
+    rate_limit: Annotated[
+        Annotated[str, AfterValidator(_is_rate)] | None, Takes("a rate such as 100/s burst 200, or null")
+    ] = Field(
+        None,
+        description="How often one client, a token or else an address, may ask one node; more gets 429 "
+        "`rate_limited`. `null`: as often as it likes.",
     )

@@ -8,7 +8,7 @@ see the reset and not the answer. A body beyond its limit is answered at once
 and then thrown away up to a limit of its own.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import msgspec
@@ -18,7 +18,7 @@ from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from server import tracing
 from server.access.audit import Origin
-from server.access.tokens import Caller
+from server.access.tokens import ANYBODY, Caller
 from server.errors import BodyTooLargeError, MethodNotAllowedError, RingfenceError
 from server.web import admission, problem
 from server.web.parameters import Parameters
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 DISCARDED_BYTES_MAX = 16 * 1024 * 1024
 DISCARD_SECONDS_MAX = 5.0
+UNLIMITED = {"/healthz", "/readyz"}
+"""What load balancers ask, whose checks must not fail for what their clients do."""
 _METHODS = ("get", "post", "put", "delete")
 
 
@@ -63,6 +65,8 @@ class JsonHandler(RequestHandler):
         self._received_bytes = 0
         self._refusal: RingfenceError | None = None
         self._has_gone = False
+        self.caller = ANYBODY
+        self._limits: Mapping[str, str] = {}
         self.problem: str | None = None
         self.span: Span | None = None
 
@@ -85,7 +89,10 @@ class JsonHandler(RequestHandler):
         # The count below takes the place of Tornado's limit, whose answer has no body.
         self._connection.set_max_body_size(1 << 62)
         try:
-            self.admit()
+            try:
+                self.admit()
+            finally:
+                self._count()  # whatever became of it
         except RingfenceError as error:
             if self.request.headers.get("Expect"):
                 # The client waits to be told to go on; told this, it need not send the body.
@@ -96,6 +103,7 @@ class JsonHandler(RequestHandler):
     def admit(self) -> None:
         """Raises the error for a request that its head alone condemns."""
         admission.check_head(self.request.headers)
+        self.services.edge.check_host(self.request.headers)
         admission.check_length(self.request.headers, self.body_bytes_max)
         if self.request.method not in self.allowed:
             raise MethodNotAllowedError(self.request.method or "", self.allowed)
@@ -108,6 +116,16 @@ class JsonHandler(RequestHandler):
             self.query = Parameters(self.request.query, self.parameters)
             if not self.parameters:
                 self.query.done()
+
+    def _count(self) -> None:
+        """Counts the request for whoever sent it. Raises RateLimitedError."""
+        if self.route not in UNLIMITED:
+            self._limits = self.services.edge.take(self.caller.token, self.request.remote_ip)
+            self._tell_limits()
+
+    def _tell_limits(self) -> None:
+        for name, value in self._limits.items():
+            self.set_header(name, value)
 
     def data_received(self, chunk: bytes) -> Awaitable[None] | None:
         self._received_bytes += len(chunk)
@@ -212,6 +230,7 @@ class JsonHandler(RequestHandler):
 
     def _write(self, reply: Reply) -> None:
         self.set_status(reply.status)
+        self._tell_limits()  # an error has cleared them
         self.set_header("Content-Type", reply.content_type)
         for name, value in reply.headers.items():
             self.set_header(name, value)

@@ -119,7 +119,9 @@ class _Fork(HTTPMessageDelegate):
     ) -> Awaitable[None] | None:
         assert isinstance(start_line, RequestStartLine), "a server reads requests"
         self.head_at = time.perf_counter()
-        if not is_plain(start_line, headers):
+        edge = self._door.services.edge
+        edge.meet(headers, self._connection.context)
+        if not (is_plain(start_line, headers) and edge.is_plain(headers)):
             self._other = self._door.application.start_request(self._server_conn, self._connection)
             return self._other.headers_received(start_line, headers)
         self._route = start_line.path

@@ -23,6 +23,7 @@ from server.errors import (
     RingfenceError,
     UnexpectedError,
 )
+from server.web.edge import RateLimitedError
 
 CONTENT_TYPE = "application/problem+json"
 TYPE_BASE = "urn:ringfence:problem:"
@@ -59,7 +60,7 @@ def headers(error: RingfenceError) -> Mapping[str, str]:
         return {"Retry-After": str(math.ceil(error.retry_after_seconds))}
     if isinstance(error, MethodNotAllowedError):
         return {"Allow": ", ".join(error.allowed)}
-    if isinstance(error, AccessError):
+    if isinstance(error, AccessError | RateLimitedError):
         return error.headers
     return {}
 

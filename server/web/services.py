@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from prometheus_client.registry import Collector
 
@@ -9,6 +10,7 @@ from server.money.bank import Bank
 from server.money.batcher import Batcher
 from server.postgres.connections import Database
 from server.settings import Settings
+from server.web.edge import Edge
 from server.web.feed import Feed
 from server.web.gate import Gate
 
@@ -31,3 +33,8 @@ class Services:
     gate: Gate
     readiness: Callable[[], list[str]]
     collectors: Sequence[Collector] = ()
+
+    @cached_property
+    def edge(self) -> Edge:
+        """What judges requests before they are let in."""
+        return Edge(self.settings.http)

@@ -21,7 +21,7 @@ from server.money.bank import Bank
 from server.money.batcher import Batcher
 from server.money.poster import Poster
 from server.postgres.connections import Database
-from server.settings import Settings, TaskSettings
+from server.settings import Http, Settings, TaskSettings
 from server.web.application import Services, make_front_door
 from server.web.feed import Feed
 from server.web.gate import Gate
@@ -72,12 +72,14 @@ class Service:
         name: str = "node-1",
         deadline_seconds: float = DEADLINE_SECONDS,
         tokens: bool = False,
+        http: Http | None = None,
     ):
         self.reasons: list[str] = []
         self.is_bare = False  # true: served by the handlers alone, without the lean path before them
         self.settings = Settings(
             home=home,
             source="test",
+            http=http or Http(allowed_hosts=("*",)),
             tasks={"backup": TaskSettings(function="server.jobs.pi:run", every=60.0)},
         )
         self.database = Database(database.application_url, connections=2, name=name)

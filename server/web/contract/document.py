@@ -32,6 +32,7 @@ from server.errors import (
 from server.web.contract import examples
 from server.web.contract.operations import OPERATIONS, Errors, Operation, Query
 from server.web.contract.refusals import REFERENCE, any_of, name_of, refusal, refusals, schema_of
+from server.web.edge import HostNotAllowedError, RateLimitedError
 from server.web.gate import COOKIE
 from server.web.idempotency import KEY_CHARACTERS_MAX, NAME, PATTERN, REPLAYED
 from server.web.scopes import Need, need_of
@@ -43,6 +44,8 @@ ALWAYS: Errors = (
     UnsupportedMediaTypeError,
     HeadTooLargeError,
     UnexpectedError,
+    HostNotAllowedError,
+    RateLimitedError,
 )
 """What any request may get."""
 _ANYWHERE: Errors = (RouteNotFoundError, MethodNotAllowedError)

@@ -55,6 +55,7 @@ from server.web.admission import BODY_BYTES_MAX
 from server.web.audit import AuditPage
 from server.web.cluster import NodeList, RunsPage, TaskList
 from server.web.contract.answers import Alive, Index, Ready, Results
+from server.web.edge import HostNotAllowedError, RateLimitedError
 from server.web.health import NotReadyError
 from server.web.limits import HEAD_BYTES_MAX, HEAD_LINES_MAX
 from server.web.log_level import LogLevel
@@ -197,6 +198,8 @@ _PROBLEMS: tuple[RingfenceError, ...] = (
     RequestIdReusedError(REQUEST_ID),
     IdempotencyKeyReusedError(KEY),
     HeadTooLargeError(f"The headers may have up to {HEAD_BYTES_MAX} bytes in up to {HEAD_LINES_MAX} lines."),
+    HostNotAllowedError("elsewhere.example"),
+    RateLimitedError({}, 2),
     UnexpectedError(f"urn:uuid:{REQUEST_ID}"),
     DatabaseUnavailableError("told to the log alone"),
     OverloadedError(100_000),

@@ -11,10 +11,12 @@ from server.errors import DatabaseUnavailableError, MethodNotAllowedError, Ringf
 from server.web import problem
 from server.web.contract import examples
 from server.web.contract.problems import MEMBERS
+from server.web.edge import RateLimitedError
 
 REFERENCE = "#/components/schemas/{name}"
 _ALLOW = {"description": "The methods that the path takes.", "schema": {"type": "string"}}
 _RETRY_AFTER = {"description": "Seconds until a repeat makes sense.", "schema": {"type": "string"}}
+_RATE = {"description": "What is left, and of what (IETF ratelimit-headers).", "schema": {"type": "string"}}
 _CHALLENGE = {"description": "What a token needs (RFC 6750).", "schema": {"type": "string"}}
 
 
@@ -62,6 +64,8 @@ def refusal(kinds: Mapping[str, type[RingfenceError]], *, has_body: bool) -> dic
         headers["Retry-After"] = _RETRY_AFTER
     if any(issubclass(kind, MethodNotAllowedError) for kind in kinds.values()):
         headers["Allow"] = _ALLOW
+    if any(issubclass(kind, RateLimitedError) for kind in kinds.values()):
+        headers |= {"Retry-After": _RETRY_AFTER, "RateLimit": _RATE, "RateLimit-Policy": _RATE}
     if any(issubclass(kind, AccessError) for kind in kinds.values()):
         headers["WWW-Authenticate"] = _CHALLENGE
     return {
