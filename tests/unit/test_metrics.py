@@ -1,6 +1,7 @@
 """The pure parts of what /metrics says: sizes, bounds of labels, changes of the membership, expectations."""
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -15,6 +16,7 @@ from server.cron.schedule import Cron, Every
 from server.distribution import Distribution
 from server.web.metrics.definition import OTHERS, Definition, bounded
 from server.web.metrics.document import SECTIONS, make_document
+from server.web.metrics.facts import last_successes
 
 FRIDAY = datetime(2026, 11, 27, 12, 0, tzinfo=UTC)
 
@@ -88,6 +90,18 @@ def test_changes_of_the_membership_are_told_apart() -> None:
 )
 def test_a_task_is_measured_by_the_longest_gap_of_its_schedule(schedule, seconds: float) -> None:
     assert longest_gap_seconds(schedule, FRIDAY) == seconds
+
+
+def row(name: str, success_seconds: float | None, oldest_seconds: float | None = None) -> SimpleNamespace:
+    return SimpleNamespace(name=name, success_seconds=success_seconds, oldest_seconds=oldest_seconds)
+
+
+def test_a_success_that_failures_have_pushed_out_of_sight_is_not_forgotten() -> None:
+    first = last_successes([row("a", 5.0), row("b", None, 30.0), row("c", None)], {}, 100.0)
+    assert first == {"a": 95.0, "b": 70.0}
+    # Both have failed so often since that nothing older is looked at.
+    assert last_successes([row("a", None, 2.0), row("b", None, 2.0)], first, 200.0) == first
+    assert last_successes([row("a", 1.0)], first, 200.0) == {"a": 199.0}
 
 
 def test_hard_stops_are_counted_by_kind_and_what_is_no_kind_is_not(tmp_path) -> None:

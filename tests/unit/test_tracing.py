@@ -58,7 +58,8 @@ def test_a_variable_without_the_library_is_told_and_no_reason_to_fail(no_library
     assert "no traces" in capsys.readouterr().out
 
 
-def test_a_collector_that_is_away_holds_up_no_end() -> None:
+def test_a_collector_that_is_away_holds_up_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3")
     tracing.configure(ENDPOINT, "node-1", {})
     tracing.end_run(tracing.begin_run("task", 1, "schedule", tracing.now_ns()), "succeeded")
     began = monotonic()

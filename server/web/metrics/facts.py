@@ -5,7 +5,7 @@ gets what was read last, ages carried on, and ringfence_database_reachable 0.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -24,6 +24,8 @@ from server.web.metrics.definition import LABELLED_MAX, Definition
 FACTS_SECONDS_KEPT = 10.0
 FACTS_SECONDS_MAX = 1.0
 """How long a scrape waits for the database; what comes later is for the next one."""
+RUNS_LOOKED_AT = 20
+"""Of each task, for its last success."""
 STATEMENTS = load("server.web.metrics", "facts.sql")
 
 REACHABLE = Definition(
@@ -37,7 +39,7 @@ AGE = Definition(
 LAST_SUCCESS = Definition(
     "gauge",
     "ringfence_task_last_success_age_seconds",
-    "How long ago a task last succeeded, wherever it ran. Without a success among its newest 100 runs: at "
+    "How long ago a task last succeeded, wherever it ran. Without a success among its newest runs: at "
     "least so long. A task that never ran has none, see ringfence_task_overdue_seconds.",
     ("task",),
 )
@@ -79,12 +81,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Facts:
-    """What was read. at: monotonic seconds."""
+    """What was read. at, succeeded_at: monotonic seconds, the latter by task."""
 
     at: float
     server: Any
     tables: list[Any]
-    success_ages: dict[str, float]
+    succeeded_at: dict[str, float]
 
 
 class FactsCollector(Collector):
@@ -113,14 +115,14 @@ class FactsCollector(Collector):
         try:
             (server,) = await self._rows("server")
             tables = await self._rows("tables", tables=list(metadata.tables))
-            ages = await self._rows("successes", limit=LABELLED_MAX)
+            rows = await self._rows("successes", limit=LABELLED_MAX, runs=RUNS_LOOKED_AT)
         except (DatabaseUnavailableError, psycopg.Error) as error:
             # Not a failure of the scrape: that the database is away is what it then tells.
             log.debug("the database gave no figures", error=str(error))
             self._is_reachable = False
             return
-        found = {row.name: row.age_seconds for row in ages if row.age_seconds is not None}
-        self._facts = Facts(monotonic(), server, tables, found)
+        before = self._facts.succeeded_at if self._facts else {}
+        self._facts = Facts(monotonic(), server, tables, last_successes(rows, before, monotonic()))
         self._is_reachable = True
 
     async def _rows(self, statement: str, **params: Any) -> list[Any]:
@@ -133,9 +135,9 @@ class FactsCollector(Collector):
         facts = self._facts
         if facts is None:
             return
-        age = monotonic() - facts.at
-        yield AGE.of(age)
-        yield LAST_SUCCESS.each({(task,): since + age for task, since in facts.success_ages.items()})
+        now = monotonic()
+        yield AGE.of(now - facts.at)
+        yield LAST_SUCCESS.each({(task,): now - at for task, at in facts.succeeded_at.items()})
         yield NOTIFY_QUEUE.of(facts.server.notify_queue_usage)
         yield CONNECTIONS.of(facts.server.connections)
         yield CONNECTIONS_MAX.of(facts.server.connections_max)
@@ -143,3 +145,18 @@ class FactsCollector(Collector):
         yield TABLE_BYTES.each({(row.name,): row.bytes for row in facts.tables})
         yield LIVE_ROWS.each({(row.name,): row.live_rows for row in facts.tables})
         yield DEAD_ROWS.each({(row.name,): row.dead_rows for row in facts.tables})
+
+
+def last_successes(rows: Iterable[Any], before: Mapping[str, float], now: float) -> dict[str, float]:
+    """When each task last succeeded, at the latest; monotonic seconds.
+
+    Pure. before: what this said the last time. Of a task that has failed so often that its last
+    success is out of sight, what was known remains: it can't have succeeded since.
+    """
+    found: dict[str, float] = {}
+    for row in rows:
+        if row.success_seconds is not None:
+            found[row.name] = now - row.success_seconds
+        elif row.oldest_seconds is not None:
+            found[row.name] = min(now - row.oldest_seconds, before.get(row.name, now))
+    return found

@@ -24,35 +24,37 @@ select s.relname as name,
    and s.relname = any (%(tables)s);
 
 -- name: successes
--- How long ago each task last succeeded. Looks at no more than its newest 100 runs; if none of
--- them succeeded, the age of the oldest of these is what is certain. A task without any run is absent.
+-- How long ago each task last succeeded. Looks at its newest %(runs)s runs and no further, or one that
+-- always fails would cost its whole history; of a task without a success among them, how long ago the
+-- oldest of them began. A task without any run has neither.
 select t.name,
-       extract(epoch from clock_timestamp() - coalesce(
-           (
-               select recent.finished_at
-                 from (
-                          select r.id, r.status, r.finished_at
-                            from runs as r
-                           where r.task_name = t.name
-                           order by r.id desc
-                           limit 100
-                      ) as recent
-                where recent.status = 'succeeded'
-                order by recent.id desc
-                limit 1
-           ),
-           (
-               select min(recent.started_at)
+       extract(epoch from clock_timestamp() - success.finished_at)::float8 as success_seconds,
+       case
+           when success.finished_at is null then (
+               select extract(epoch from clock_timestamp() - min(recent.started_at))::float8
                  from (
                           select r.started_at
                             from runs as r
                            where r.task_name = t.name
                            order by r.id desc
-                           limit 100
+                           limit %(runs)s
                       ) as recent
            )
-       ))::float8 as age_seconds
+       end as oldest_seconds
   from tasks as t
+  left join lateral (
+      select recent.finished_at
+        from (
+                 select r.id, r.status, r.finished_at
+                   from runs as r
+                  where r.task_name = t.name
+                  order by r.id desc
+                  limit %(runs)s
+             ) as recent
+       where recent.status = 'succeeded'
+       order by recent.id desc
+       limit 1
+  ) as success on true
  where t.retired_at is null
  order by t.name
  limit %(limit)s;
