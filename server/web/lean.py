@@ -15,6 +15,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
+import structlog
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import (
     HTTPConnection,
@@ -25,7 +26,7 @@ from tornado.httputil import (
     ResponseStartLine,
 )
 
-from server import tracing
+from server import logs, tracing
 from server.errors import RingfenceError
 from server.money.amounts import parse_movement
 from server.money.outcomes import Operation
@@ -36,6 +37,7 @@ from server.web.gate import Sender
 from server.web.idempotency import key_of
 from server.web.metrics.requests import RequestMetrics
 from server.web.patience import Patience
+from server.web.request_id import request_id
 from server.web.services import Services
 from server.web.strict_heads import parse_strictly
 from server.web.unforeseen import answerable
@@ -47,6 +49,7 @@ ROUTES: Mapping[str, Operation] = {"/withdraw": "withdraw", "/deposit": "deposit
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
 # The last three are a browser's, and the gate judges them (gate.py).
 _UNUSUAL = ("Transfer-Encoding", "Expect", "Content-Encoding", "Cookie", "Origin", "Sec-Fetch-Site")
+log = structlog.get_logger(__name__)
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
 
 
@@ -218,11 +221,18 @@ class _Fork(HTTPMessageDelegate):
         else:
             written.add_done_callback(_look_away)
         connection.finish()
+        self._tell(reply.status)
+
+    def _tell(self, status: int) -> None:
+        """What metrics, traces and log get of each request; see application.py for all other routes."""
         assert self.head_at is not None, "an answer follows a head"
         seconds = time.perf_counter() - self.head_at
-        self._door.metrics.observe(self._route, "POST", reply.status, seconds)
+        self._door.metrics.observe(self._route, "POST", status, seconds)
         if self._span is not None:
-            tracing.end_request(self._span, reply.status)
+            tracing.end_request(self._span, status)
+        if logs.is_written("debug"):
+            facts = {"route": self._route, "method": "POST", "status": status, "seconds": seconds}
+            log.debug("answered", **facts, request=request_id(self._headers))
 
 
 def is_plain(start_line: RequestStartLine, headers: HTTPHeaders) -> bool:

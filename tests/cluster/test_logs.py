@@ -93,6 +93,9 @@ def test_a_log_of_everything_holds_lines_with_their_request_and_run_and_no_secre
     assert [what for what, secret in SECRETS.items() if secret in text] == []
     by_request = {line["request"]: line for line in found if "request" in line}
     assert {"named-by-the-client", "0af7651916cd43dd8448eb211c80319c"} <= by_request.keys()
+    answered = [line for line in found if line["event"] == "answered" and line["route"] == "/withdraw"]
+    assert sorted(line["status"] for line in answered) == [200, 200, 409, 422, 422, 500]
+    assert all(line["request"] for line in answered)
     failed = [line for line in found if line["event"] == "movements failed"]
     assert {(line["sqlstate"], line["constraint"]) for line in failed} == {("23514", "surprise")}
     assert all("batcher.py" in line["stack"] for line in failed)
