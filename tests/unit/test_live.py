@@ -154,6 +154,9 @@ def test_a_filter_keeps_what_has_all_its_words() -> None:
     assert only.seen is not None
     assert [one["name"] for one in only.seen.tasks] == ["sieve_primes"]
     assert len(only.lines) == 1
+    assert len(only.seen.nodes) == 6, "words that are no node's leave the nodes in sight"
+    one = filtered(picture(), "node-3").seen
+    assert one is not None and [member["name"] for member in one.nodes] == ["node-3"]
     assert filtered(picture(), "dead").lines == ()
     assert filtered(picture(), " ") == picture()
 

@@ -112,7 +112,7 @@ def line_of(event: Sent) -> Line:
 
 
 def filtered(picture: Picture, words: str) -> Picture:
-    """What has all the words in it: of tasks, nodes and events alike."""
+    """The tasks and events that have all the words in them, and the nodes that have, if any has."""
     wanted = words.lower().split()
     if not wanted:
         return picture
@@ -126,7 +126,8 @@ def filtered(picture: Picture, words: str) -> Picture:
         seen = replace(
             seen,
             tasks=tuple(one for one in seen.tasks if has(*_words_of_task(one))),
-            nodes=tuple(one for one in seen.nodes if has(one["name"], one["host"], one["state"])),
+            nodes=tuple(one for one in seen.nodes if has(one["name"], one["host"], one["state"]))
+            or seen.nodes,
         )
     lines = tuple(line for line in picture.lines if has(line.kind.replace("_", " "), line.kind, line.text))
     return replace(picture, seen=seen, lines=lines)
