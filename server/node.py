@@ -39,7 +39,7 @@ from server.web.application import Services, make_front_door
 from server.web.feed import Feed
 from server.web.gate import Gate
 from server.web.metrics.node import LoopLag, collectors_of
-from server.web.server import make_http_server
+from server.web.server import LimitedServer, make_http_server
 
 CHANNELS = ("node_events", "task_events", "task_wakeups", "token_events")
 REFUSED_EXIT = 2  # what ends with this, supervisord does not restart
@@ -94,6 +94,7 @@ class Node:
         await self._database.open()
         serving = {
             self._for_good(self._batcher.run()),
+            self._for_good(http.follow_certificate()),
             self._for_good(self._feed.run()),
             self._for_good(self._lag.run()),
             self._for_good(self._manager.show_life()),
@@ -117,7 +118,7 @@ class Node:
 
     # Start
 
-    def _serve_http(self) -> HTTPServer:
+    def _serve_http(self) -> LimitedServer:
         listening = process.listening_sockets(self.settings, self.number)
         is_required = exposure.are_tokens_required(self.settings) or exposure.are_exposed(listening)
         self._gate = Gate(self._keyring, is_required=is_required)
@@ -219,7 +220,9 @@ class Node:
             told_by_guardian=lambda message: self._runner.told_by_guardian(message) if self._runner else None,
             guardian_gone=self._guardian_gone,
         )
-        address = f"http://{self.settings.http.host}:{self.settings.node_port(self.number)}"
+        address = (
+            f"{self.settings.http.scheme}://{self.settings.http.host}:{self.settings.node_port(self.number)}"
+        )
         join = self._membership.join(events, self._catalogue.names, address, os.getpid())
         tenure = await self._unless_stopped(join)
         if tenure is None:

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from server.cli.options import token_headers
+from server.cli.trust import connection_to
 from server.errors import RingfenceError
 
 CALL_SECONDS_MAX = 10.0
@@ -31,20 +32,20 @@ class Service:
         self.url = url.rstrip("/")
         try:
             parts = urlsplit(self.url)
-            port = parts.port or 80
+            port = parts.port or {"https": 443}.get(parts.scheme, 80)
         except ValueError as error:
             raise ServiceError(f"{url}: {error}") from None
-        if parts.scheme != "http" or not parts.hostname or parts.path or parts.query:
-            raise ServiceError(f"{url}: expected http://HOST:PORT")
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path or parts.query:
+            raise ServiceError(f"{url}: expected http://HOST:PORT or https://HOST:PORT")
         self.authority = parts.netloc
-        self._host, self._port = parts.hostname, port
+        self.scheme, self._host, self._port = parts.scheme, parts.hostname, port
         self.family: int = socket.AF_UNSPEC
         self.address: tuple[str | int, ...] = ()
 
     def connect(self, seconds_max: float = CALL_SECONDS_MAX) -> http.client.HTTPConnection:
         """Connects, and remembers which of the name's addresses answered."""
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=seconds_max)
         try:
+            connection = connection_to(self.scheme, self._host, self._port, seconds_max)
             connection.connect()
         except ConnectionRefusedError:
             raise ServiceError(

@@ -53,7 +53,10 @@ def burst(
     notes = Console(stderr=True, highlight=False)
     ensure_open_files(requests)
     ensure_local_ports(requests)
-    account = Service(url or default_url()).open_account(balance)
+    service = Service(url or default_url())
+    if service.scheme != "http":
+        raise BurstError("A burst is counted over plain connections, and this address speaks TLS.")
+    account = service.open_account(balance)
     with Stages(notes) as stages:
         course = run(account, requests, amount, stages)
     tally = audit(account, course, requests + 1, notes)
@@ -69,7 +72,7 @@ def default_url() -> str:
     """Where the settings put the service; an address for listening everywhere is asked at loopback."""
     http = settings.load().http
     host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(http.host, http.host)  # noqa: S104 not bound
-    return f"http://[{host}]:{http.port}" if ":" in host else f"http://{host}:{http.port}"
+    return f"{http.scheme}://[{host}]:{http.port}" if ":" in host else f"{http.scheme}://{host}:{http.port}"
 
 
 def ensure_open_files(requests: int) -> None:

@@ -80,7 +80,8 @@ class Instances:
         """Returns once one is ready and a member. Raises StartFailedError if it does not come."""
         name, port = _name(number), self._settings.node_port(number)
         deadline = time.monotonic() + READY_SECONDS_MAX
-        while not (is_ready(host_of(self._settings), port) and _is_member(self._settings, name)):
+        scheme = self._settings.http.scheme
+        while not (is_ready(host_of(self._settings), port, scheme) and _is_member(self._settings, name)):
             if time.monotonic() > deadline:
                 log = self._settings.var_folder / "log" / f"{name}.log"
                 raise StartFailedError(f"{name} does not come up; {log} ends with:\n{tail(log)}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from server.cli.screen import Screen
 from server.cli.signals import Signals
 from server.cli.supervision import FAILING, Supervisor, SupervisorSilentError, tail
+from server.cli.trust import connection_to
 from server.errors import RingfenceError
 from server.settings import Settings
 
@@ -27,7 +28,7 @@ class StartFailedError(RingfenceError):
 
 def address(settings: Settings) -> str:
     """Where a client on this host finds the service."""
-    return f"http://{host_of(settings)}:{settings.http.port}"
+    return f"{settings.http.scheme}://{host_of(settings)}:{settings.http.port}"
 
 
 class Readiness:
@@ -48,7 +49,11 @@ class Readiness:
         waiting["the public port"] = settings.http.port
         deadline = time.monotonic() + READY_SECONDS_MAX
         while waiting:
-            for name in [name for name, port in waiting.items() if is_ready(host_of(settings), port)]:
+            for name in [
+                name
+                for name, port in waiting.items()
+                if is_ready(host_of(settings), port, settings.http.scheme)
+            ]:
                 del waiting[name]
             self._screen.now(
                 f"Starting {settings.cluster.instances} instances: waiting for {', '.join(waiting)}"
@@ -90,9 +95,9 @@ class Readiness:
         return self._settings.var_folder / "log" / f"{name}.log"
 
 
-def is_ready(host: str, port: int) -> bool:
+def is_ready(host: str, port: int, scheme: str = "http") -> bool:
     """Whether an instance says that it should get requests."""
-    connection = http.client.HTTPConnection(host, port, timeout=ANSWER_SECONDS_MAX)
+    connection = connection_to(scheme, host, port, ANSWER_SECONDS_MAX, is_verified=False)
     try:
         connection.request("GET", "/readyz")
         return connection.getresponse().status == 200

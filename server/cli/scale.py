@@ -27,7 +27,7 @@ def scale(settings: Settings, instances_wanted: int, screen: Screen) -> None:
     """
     with changing(settings) as instances:
         # While it starts, `up` itself waits for those that it began with.
-        if not is_ready(host_of(settings), settings.http.port):
+        if not is_ready(host_of(settings), settings.http.port, settings.http.scheme):
             raise RingfenceError("The service is not ready: wait until it is, and scale it then.")
         before = len(instances.numbers())
         if instances_wanted >= before:

@@ -2,9 +2,10 @@
 
 import ipaddress
 import re
+from pathlib import Path
 from typing import Annotated, NamedTuple
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from server.settings.kinds import OneSecondOrMore, Port, Section, Takes
 
@@ -105,3 +106,22 @@ class Http(Section):
         description="How often one client, a token or else an address, may ask one node; more gets 429 "
         "`rate_limited`. `null`: as often as it likes.",
     )
+    tls_certificate: Path | None = Field(
+        None,
+        description="A file with the certificate, and those of its issuers behind it, in PEM: the service "
+        "then speaks HTTPS on all its ports. It is loaded anew within seconds of a change.",
+    )
+    tls_key: Path | None = Field(
+        None, description="The file with its key; `null`: it is in the same file. Without a password."
+    )
+
+    @property
+    def scheme(self) -> str:
+        """http or https."""
+        return "http" if self.tls_certificate is None else "https"
+
+    @model_validator(mode="after")
+    def _key_of_a_certificate(self) -> "Http":
+        if self.tls_key is not None and self.tls_certificate is None:
+            raise ValueError("tls_key is for a tls_certificate, and there is none")
+        return self

@@ -1,5 +1,6 @@
 """The HTTP server with limits of its own: Tornado's defaults wait an hour and buffer 100 MB."""
 
+import asyncio
 import resource
 from typing import Any
 
@@ -11,6 +12,7 @@ from server.errors import OverloadedError
 from server.web import replies
 from server.web.lean import FrontDoor
 from server.web.limits import BUFFER_BYTES_MAX, HEAD_BYTES_READ_MAX
+from server.web.tls import LOOK_SECONDS, Certificate, certificate_of
 
 SPARE_FILES = 512
 """Descriptors that connections leave to the database, jobs and files."""
@@ -22,6 +24,14 @@ class LimitedServer(HTTPServer):
 
     door: FrontDoor
     connections_max: int
+    certificate: Certificate | None
+
+    async def follow_certificate(self) -> None:
+        """Shows new handshakes what the certificate's files hold, until it is cancelled."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if self.certificate is not None and self.certificate.refresh():
+                self.ssl_options = self.certificate.context
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         if len(self._connections) >= self.connections_max and not self.door.patience.make_room():
@@ -50,13 +60,15 @@ def connections_max(wanted: int) -> int:
     return max(1, min(wanted, files - SPARE_FILES))
 
 
-def make_http_server(door: FrontDoor) -> HTTPServer:
+def make_http_server(door: FrontDoor) -> LimitedServer:
     """A server without sockets; the caller adds them and owns its start and stop.
 
     The size of bodies is the handlers' to limit (handlers.py), with an answer
     that says so; BUFFER_BYTES_MAX is the net below, for whoever forgets it. How long
-    heads and bodies may take is the door's.
+    heads and bodies may take is the door's. Raises ConfigurationError for a certificate
+    that can't be used.
     """
+    certificate = certificate_of(door.services.settings)
     server = LimitedServer(
         door,
         max_header_size=HEAD_BYTES_READ_MAX,
@@ -64,7 +76,9 @@ def make_http_server(door: FrontDoor) -> HTTPServer:
         max_buffer_size=BUFFER_BYTES_MAX,
         decompress_request=False,
         xheaders=False,
+        ssl_options=None if certificate is None else certificate.context,
     )
+    server.certificate = certificate
     server.door = door
     server.connections_max = connections_max(door.services.settings.http.connections_max)
     door.patience.connections = server._connections

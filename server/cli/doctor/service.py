@@ -29,7 +29,9 @@ def _check_ports(settings: Settings, running: lock.Holder | None) -> Iterator[Fi
         return
     if not taken:
         yield ok("ports", f"{span} are free")
-    elif running is not None and all(is_ready(port.host, port.number) for port in taken):
+    elif running is not None and all(
+        is_ready(port.host, port.number, settings.http.scheme) for port in taken
+    ):
         yield ok(
             "ports", f"{span}: {len(taken)} are served by the `ringfence up` that runs (pid {running.pid})"
         )
