@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fleet import HERE, Fleet, wait_until
+from fleet import HERE, Fleet, children, wait_until
 from service_manager import PlayedSystemd
 
 from server.service_manager import ServiceManager, inherited_sockets
@@ -65,8 +65,14 @@ def test_a_node_serves_the_socket_it_was_handed_and_tells_that_it_is_ready_lives
     assert get(systemd.port, "/readyz") == 200
     for _ in range(3):
         systemd.hear_until("WATCHDOG", seconds_max=WATCHDOG_SECONDS * 4)
-    named = Path(f"/proc/{systemd.process.pid}/environ").read_bytes()
-    assert b"NOTIFY_SOCKET" in named, "it was given, and only jobs must not see it"
+    # Its guardian, and so every job, is told of no socket and no manager.
+    guardian = wait_until(lambda: children(systemd.process.pid), why="the guardian")[0]
+    environment = Path(f"/proc/{guardian}/environ").read_bytes()
+    assert (
+        b"PYTHONPATH" in environment and b"NOTIFY_SOCKET" not in environment and b"LISTEN_" not in environment
+    )
+    held = [one.readlink() for one in Path(f"/proc/{guardian}/fd").iterdir()]
+    assert Path(f"/proc/self/fd/{systemd.listener.fileno()}").readlink() not in held
 
     systemd.process.send_signal(signal.SIGTERM)
     stopping = systemd.hear_until("STOPPING")

@@ -215,7 +215,11 @@ def test_a_node_is_told_how_many_start_with_it_and_one_started_by_hand_waits_for
     assert written["fcgi-program:node"]["environment"] == "RINGFENCE__INSTANCES=3"
     monkeypatch.setenv("RINGFENCE__INSTANCES", "9")
     monkeypatch.delenv("SUPERVISOR_ENABLED", raising=False)
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     assert siblings(chosen) == 1
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/systemd/notify")
+    assert siblings(chosen) == 9, "a unit of systemd"
+    monkeypatch.delenv("NOTIFY_SOCKET")
     monkeypatch.setenv("SUPERVISOR_ENABLED", "1")
     assert siblings(chosen) == 9
     monkeypatch.delenv("RINGFENCE__INSTANCES")
