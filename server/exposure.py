@@ -1,7 +1,7 @@
 """Whether anybody but this host can reach what is listened on, and what follows from it.
 
-A proxy on this host that hands on what comes from elsewhere can't be seen from here; its
-owner says `security.tokens: required`.
+A proxy on this host that hands on what comes from elsewhere can't be seen from here. Whoever
+names it in `http.trusted_proxies` has said so; else its owner says `security.tokens: required`.
 """
 
 import ipaddress
@@ -31,7 +31,7 @@ def are_exposed(sockets: Iterable[socket.socket]) -> bool:
 
 def are_tokens_required(settings: Settings) -> bool:
     """Whether requests need a token, as far as the settings tell; see are_exposed() for the sockets."""
-    if settings.security.tokens == "required":
+    if settings.security.tokens == "required" or settings.http.trusted_proxies:
         return True
     try:
         found = socket.getaddrinfo(settings.http.host or None, None, flags=socket.AI_PASSIVE)
@@ -43,11 +43,11 @@ def are_tokens_required(settings: Settings) -> bool:
 def why_refused(settings: Settings) -> str:
     """What is told to one who starts the service where a token is needed and there is none."""
     first = "ringfence db start && ringfence migrate && " if settings.database.url is None else ""
-    reason = (
-        "security.tokens is required"
-        if settings.security.tokens == "required"
-        else f"http.host is {settings.http.host}, which other hosts may reach"
-    )
+    reason = f"http.host is {settings.http.host}, which other hosts may reach"
+    if settings.security.tokens == "required":
+        reason = "security.tokens is required"
+    elif settings.http.trusted_proxies:
+        reason = "http.trusted_proxies hand on what comes from other hosts"
     return (
         f"{reason}, and there is no token that anybody could use. Make one, then start again:  "
         f"{first}{HOW_TO_MAKE_ONE}"

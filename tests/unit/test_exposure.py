@@ -7,7 +7,8 @@ import pytest
 
 from server.exposure import are_exposed, are_tokens_required, is_loopback, why_refused
 from server.settings import Settings
-from server.settings.sections import Http, Security
+from server.settings.http import Http
+from server.settings.sections import Security
 
 
 def settings(host: str = "127.0.0.1", tokens: str = "auto") -> Settings:
@@ -50,6 +51,12 @@ def test_tokens_are_required_beyond_loopback_or_where_the_settings_say_so(
     host: str, tokens: str, is_required: bool
 ) -> None:
     assert are_tokens_required(settings(host, tokens)) == is_required
+
+
+def test_who_names_proxies_says_that_requests_come_from_elsewhere() -> None:
+    behind = Settings(home=Path.cwd(), source="test", http=Http(trusted_proxies=["127.0.0.1"]))
+    assert are_tokens_required(behind)
+    assert why_refused(behind).startswith("http.trusted_proxies hand on what comes from other hosts")
 
 
 def test_who_is_refused_learns_why_and_how_to_make_a_token() -> None:
