@@ -135,9 +135,9 @@ class Security(Section):
     tokens: Literal["auto", "required"] = Field(
         "auto",
         description="`auto`: requests need a token ([security.md](security.md)) where this host listens on "
-        "any other address than a loopback one, or names `http.trusted_proxies`. `required`: they always do; say so where a proxy on "
-        "this host hands on what comes from elsewhere. Where they do, nothing starts before there is a "
-        "token: `ringfence token create --scope admin`.",
+        "any other address than a loopback one, or names `http.trusted_proxies`. `required`: they always "
+        "do; say so where a proxy on this host hands on what comes from elsewhere. Where they do, nothing "
+        "starts before there is a token: `ringfence token create --scope admin`.",
     )
 
 
