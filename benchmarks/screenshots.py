@@ -126,19 +126,19 @@ def take(browser: Browser, url: str, scheme: str, arguments: argparse.Namespace)
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
         page = context.new_page()
         for view in VIEWS if arguments.all else SHOWN:
-            show(page, url, view)
+            show(page, url, view, is_wide=width > 600)
             name = f"{view}-{scheme}.png" if not arguments.all else f"{view}-{width}-{scheme}.png"
             page.screenshot(path=str(arguments.folder / name))
         context.close()
     if not arguments.all:
         context = browser.new_context(viewport={"width": 360, "height": WIDTHS[360]}, color_scheme=scheme)  # type: ignore[arg-type]
         page = context.new_page()
-        show(page, url, "ring")
+        show(page, url, "ring", is_wide=False)
         page.screenshot(path=str(arguments.folder / f"phone-{scheme}.png"))
         context.close()
 
 
-def show(page: Page, url: str, view: str) -> None:
+def show(page: Page, url: str, view: str, *, is_wide: bool) -> None:
     """Opens a view and lets it come to rest."""
     page.goto(f"{url}/#{view}")
     page.locator(f'.view[data-view="{view}"]').wait_for()
@@ -146,8 +146,8 @@ def show(page: Page, url: str, view: str) -> None:
         page.get_by_role("button", name="Run the burst").click()
         page.locator(".verdict .mark").wait_for()
         page.evaluate("document.activeElement.blur()")
-    if view == "ring":
-        page.locator('[data-task="sieve_primes"]').hover()
+    if view == "ring" and is_wide:
+        page.locator('[data-task="hash_ring_spread"]').hover()
     time.sleep(DRAW_SECONDS)
     page.evaluate("document.querySelectorAll('.toast').forEach((toast) => toast.remove())")
 

@@ -95,3 +95,26 @@ def test_what_can_not_be_read_is_said_and_can_be_tried_again(visit, cluster):
     one.page.unroute("**/nodes")
     one.page.get_by_role("button", name="Try again").click()
     expect(one.page.locator("[data-task]").first).to_be_visible()
+
+
+def test_while_it_reads_and_where_there_is_nothing_the_page_says_so(visit, cluster):
+    one = visit()
+    held = []
+
+    def hold(route) -> None:
+        held.append(route)
+
+    one.page.route("**/nodes", hold)
+    one.page.route("**/tasks?durations=30", lambda route: route.fulfill(json={"tasks": []}))
+    one.page.goto(cluster.base)
+    expect(one.page.locator("#boot")).to_contain_text("Reading the cluster")
+    wait_until(lambda: held or one.page.wait_for_timeout(20), 20, "the nodes are asked for")
+    one.page.unroute("**/nodes")
+    for route in held:
+        route.fulfill(json={"nodes": []})
+    expect(one.page.get_by_text("There are no tasks yet.")).to_be_visible()
+    one.page.route("**/nodes", lambda route: route.fulfill(json={"nodes": []}))
+    one.turn_to("tasks")
+    expect(one.page.get_by_text("There are no tasks yet. Give one a function")).to_be_visible()
+    one.turn_to("nodes")
+    expect(one.page.get_by_text("No node has joined yet.")).to_be_visible()

@@ -134,7 +134,15 @@ export class Ring {
     this.box = h("div", { class: "ring-box" }, this.svg);
     this.tip = new Tip(this.box);
     this.order = [];
+    this.isNarrow = false;
     this.listen();
+    // Asked for in each drawing, the width would make the browser lay out everything at once.
+    new ResizeObserver(([entry]) => {
+      const { width } = entry.contentRect;
+      if (width === 0 || width < NARROW_PIXELS === this.isNarrow) return;
+      this.isNarrow = width < NARROW_PIXELS;
+      this.draw();
+    }).observe(this.box);
   }
 
   listen() {
@@ -204,7 +212,7 @@ export class Ring {
     }
     const size = sizeOf(tasks.length);
     const places = placeTasks(nodeArcs, owned, orphans, size);
-    const isNarrow = this.box.clientWidth < NARROW_PIXELS;
+    const isNarrow = this.isNarrow;
     const named = tasks.length <= NAMES_MAX && !isNarrow;
     set(this.svg, "viewBox", named ? "-530 -405 1060 810" : "-425 -425 850 850");
     const byNode = runningByNode();

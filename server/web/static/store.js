@@ -220,6 +220,7 @@ export function again() {
   state.isLoaded = false;
   state.link = { state: "connecting", attempt: 0 };
   touch("link", "loaded");
+  rest(); // also a stream that is open still: it was somebody else's
   resume();
 }
 

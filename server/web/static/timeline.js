@@ -9,9 +9,10 @@ import { AXIS_HEIGHT, layOut, links, NARROW_PIXELS, neighbour, ROW_GAP } from ".
 import { fitting, moved, ticks, WHOLE, zoomed } from "./timescale.js";
 
 const TEXT_PIXELS_MIN = 46;
-const LETTER_PIXELS = 6.6;
+const LETTER_PIXELS = 7.3;
 const SECONDS_SHOWN_BELOW = 300_000;
 const TICKS_NARROW = 4;
+const NEW_BARS_MAX = 250;
 const PATTERNS = {
   failed: "M0 8L8 0", timed_out: "M0 4H8", interrupted: "M4 0V8", lost: "M0 0L8 8M0 8L8 0", cancelled: "M2 2h1M6 6h1",
 };
@@ -34,14 +35,18 @@ function makeBar({ run }) {
 
 function updateBar(group, { run, x, y, width, height }) {
   const box = group.firstChild;
-  // A thousand bars stay as they are while time goes on; to compare a text costs least.
-  const drawn = `${run.status} ${x.toFixed(1)} ${y} ${width.toFixed(1)} ${height}`;
+  if (group.status !== run.status) {
+    group.status = run.status;
+    set(group, "data-status", run.status);
+    set(box, "fill", `url(#bar-${run.status})`);
+    const took = run.durationSeconds ? `, ${duration(run.durationSeconds)}` : "";
+    set(group, "aria-label", `${run.task}, run ${run.id} on ${run.node}, ${words(run.status)}, from ${moment(run.startedAt)}${took}`);
+  }
+  // A thousand bars stay where they are while time goes on; to compare a text costs least.
+  const drawn = `${x.toFixed(1)} ${y} ${width.toFixed(1)} ${height}`;
   if (group.drawn === drawn) return;
   group.drawn = drawn;
-  set(group, "data-status", run.status);
-  const took = run.durationSeconds ? `, ${duration(run.durationSeconds)}` : "";
-  set(group, "aria-label", `${run.task}, run ${run.id} on ${run.node}, ${words(run.status)}, from ${moment(run.startedAt)}${took}`);
-  const places = { x: x.toFixed(1), y, width: width.toFixed(1), height, fill: `url(#bar-${run.status})` };
+  const places = { x: x.toFixed(1), y, width: width.toFixed(1), height };
   for (const [name, value] of Object.entries(places)) set(box, name, value);
   const letters = width > TEXT_PIXELS_MIN && height >= 14 ? Math.floor((width - 10) / LETTER_PIXELS) : 0;
   if (!letters && !group.text) return; // most bars are too small for a name
@@ -53,6 +58,7 @@ function updateBar(group, { run, x, y, width, height }) {
 
 class Timeline {
   constructor(root) {
+    this.width = 0;
     this.view = null; // the window: fits what there is, until somebody zooms
     this.current = null; // the run in the order of the Tab key
     this.drawn = { places: new Map(), rows: [], left: 0 };
@@ -93,7 +99,7 @@ class Timeline {
   }
 
   draw() {
-    const width = this.box.clientWidth;
+    const { width } = this;
     if (!width) return;
     const view = this.window;
     this.drawn = layOut({ runs: state.runs, nodes: state.nodes, view, time: now(), width });
@@ -104,13 +110,22 @@ class Timeline {
     this.drawTicks(width, view);
     this.drawRows(width);
     for (const layer of [this.layers.bars, this.layers.links]) set(layer, "transform", `translate(${shift.toFixed(1)} 0)`);
-    keyed(this.layers.bars, this.kept.bars, [...places.values()], { key: (item) => item.run.id, make: makeBar, update: updateBar });
+    keyed(this.layers.bars, this.kept.bars, this.affordable([...places.values()]), { key: (item) => item.run.id, make: makeBar, update: updateBar });
     keyed(this.layers.links, this.kept.links, links(places), { key: (item) => item.id, make: () => s("path"), update: (node, item) => set(node, "d", item.d) });
     if (!places.has(this.current)) this.current = places.keys().next().value ?? null;
     this.rove();
     this.empty.hidden = places.size > 0;
     const cut = isCut || state.moreRuns ? " The newest runs alone are shown." : "";
     say(this.range, `${hourAndMinute(from)} to ${view.back ? hourAndMinute(to) : "now"}.${cut}`);
+  }
+
+  /** As many new bars as one frame can make; the others come in the next ones, the newest first. */
+  affordable(all) {
+    const isNew = (item) => !this.kept.bars.has(item.run.id);
+    let left = all.filter(isNew).length - NEW_BARS_MAX;
+    if (left <= 0) return all;
+    requestAnimationFrame(() => this.draw());
+    return all.filter((item) => !isNew(item) || left-- <= 0);
   }
 
   drawTicks(width, view) {
@@ -178,21 +193,24 @@ class Timeline {
       if (!event.ctrlKey && !event.metaKey) return;
       event.preventDefault();
       const { left } = this.drawn;
-      const place = (event.clientX - this.box.getBoundingClientRect().left - left) / Math.max(1, this.box.clientWidth - left);
+      const place = (event.clientX - this.box.getBoundingClientRect().left - left) / Math.max(1, this.width - left);
       this.zoom(event.deltaY > 0 ? 1.25 : 0.8, Math.min(1, Math.max(0, place)));
     }, { passive: false });
-    this.onresize = () => this.draw();
+    // Asked for in each drawing, the width would make the browser lay out everything at once.
+    new ResizeObserver(([entry]) => {
+      const width = Math.floor(entry.contentRect.width);
+      if (width === 0 || width === this.width) return;
+      this.width = width;
+      this.draw();
+    }).observe(this.box);
   }
 }
 
 export function create(root) {
   const timeline = new Timeline(root);
   return {
-    show: () => {
-      addEventListener("resize", timeline.onresize);
-      timeline.draw();
-    },
-    hide: () => removeEventListener("resize", timeline.onresize),
+    show: () => timeline.draw(),
+    hide: () => {},
     update: (kinds) => (kinds.has("runs") || kinds.has("nodes")) && timeline.draw(),
     tick: () => timeline.window.back === 0 && timeline.draw(),
   };

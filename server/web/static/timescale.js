@@ -2,7 +2,7 @@
 
 export const HOUR = 3_600_000;
 const SPAN_MIN = 60_000;
-const FITTING_MIN = 5 * SPAN_MIN;
+const FITTING_MIN = 2 * SPAN_MIN;
 const STEPS = [5, 10, 15, 30, 60, 120, 300, 600, 900].map((seconds) => seconds * 1000);
 const TICKS_MAX = 9;
 
