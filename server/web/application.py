@@ -27,7 +27,7 @@ from server.web.contract import handlers as contract
 from server.web.handlers import JsonHandler
 from server.web.lean import FrontDoor
 from server.web.metrics.registry import Scrape, make_scrape
-from server.web.metrics.requests import RequestMetrics
+from server.web.metrics.requests import ConnectionCollector, RequestMetrics
 from server.web.page_files import HTML, PageFiles
 from server.web.replies import JSON
 from server.web.routes import Route
@@ -97,7 +97,9 @@ def make_front_door(services: Services, registry: CollectorRegistry | None = Non
     registry = registry or CollectorRegistry()
     metrics = RequestMetrics(registry)
     scrape = make_scrape(services, registry)
-    return FrontDoor(make_application(services, scrape, metrics), services, metrics)
+    door = FrontDoor(make_application(services, scrape, metrics), services, metrics)
+    registry.register(ConnectionCollector(door.patience))
+    return door
 
 
 def make_application(services: Services, scrape: Scrape, metrics: RequestMetrics) -> Application:

@@ -15,12 +15,14 @@ What is executed already is never cut off by this: its answer may be the only on
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Collection
 from typing import Any, Protocol
 
 from server.settings import Http
 
 LOOK_SECONDS = 1.0
+REASONS = ("idle", "slow_body", "slow_answer", "room", "refused")
 
 
 class Arriving(Protocol):
@@ -34,13 +36,18 @@ class Arriving(Protocol):
 
 
 class Patience:
-    """Looks after the connections of one server; connections: the server's own collection of them."""
+    """Looks after the connections of one server.
+
+    connections: the server's own collection of them. closed: how many were closed, by why;
+    `refused` are those that did not become any.
+    """
 
     def __init__(self, limits: Http) -> None:
         self.idle_seconds_max = limits.idle_seconds
         self.body_seconds_max = limits.body_seconds
         self.answer_seconds_max = limits.answer_seconds
         self.connections: Collection[Any] = ()
+        self.closed = Counter(dict.fromkeys(REASONS, 0))
         self._arriving: dict[Arriving, None] = {}  # in the order of their beginning
         self._stalled: dict[Any, tuple[int, float]] = {}
         self._looks = False
@@ -61,7 +68,7 @@ class Patience:
         now = time.perf_counter()
         for request in tuple(self._arriving):
             if request.head_at is None and now - request.since > seconds:
-                request.close()
+                self._close(request, "idle")
 
     def make_room(self) -> bool:
         """Closes the connection that can be missed best; False if each has a request under way."""
@@ -69,8 +76,12 @@ class Patience:
         chosen = silent or next(iter(self._arriving), None)
         if chosen is None:
             return False
-        chosen.close()
+        self._close(chosen, "room")
         return True
+
+    def _close(self, request: Arriving, why: str) -> None:
+        self.closed[why] += 1
+        request.close()
 
     def _look(self) -> None:
         self._looks = bool(self._arriving or self.connections)
@@ -80,7 +91,7 @@ class Patience:
         now = time.perf_counter()
         for request in tuple(self._arriving):
             if request.head_at is not None and now - request.head_at > self.body_seconds_max:
-                request.close()
+                self._close(request, "slow_body")
         self._close_stalled(now)
         asyncio.get_running_loop().call_later(LOOK_SECONDS, self._look)
 
@@ -95,6 +106,7 @@ class Patience:
             if taken != was_taken:
                 since = now
             if now - since > self.answer_seconds_max:
+                self.closed["slow_answer"] += 1
                 stream.close()
             else:
                 self._stalled[connection] = (taken, since)

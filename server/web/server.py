@@ -35,6 +35,7 @@ class LimitedServer(HTTPServer):
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         if len(self._connections) >= self.connections_max and not self.door.patience.make_room():
+            self.door.patience.closed["refused"] += 1
             refuse(stream, len(self._connections))
             return
         super().handle_stream(stream, address)

@@ -170,3 +170,15 @@ async def test_the_last_success_counts_and_without_one_the_age_is_that_of_the_ol
     assert found["ringfence_task_last_success_age_seconds", "succeeded"] == pytest.approx(500, abs=20)
     assert found["ringfence_task_last_success_age_seconds", "fails"] == pytest.approx(900, abs=20)
     assert ("ringfence_task_last_success_age_seconds", "never ran") not in found
+
+
+@pytest.mark.gen_test
+async def test_open_connections_are_counted_and_so_are_those_that_make_room(service):
+    _, writer = await service.connect()
+    await until(lambda: len(service.door.patience.connections) >= 1)
+    service.door.patience.make_room()
+    found = await scraped(service)
+    assert found["ringfence_http_connections",] >= 1
+    assert found["ringfence_http_connections_closed_total", "room"] == 1
+    assert found["ringfence_http_connections_closed_total", "refused"] == 0
+    writer.close()

@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from server.distribution import Distribution
 from server.web.feed import Feed
 from server.web.metrics.definition import Definition
+from server.web.patience import Patience
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER_METHOD = "other"
@@ -30,7 +31,20 @@ PROBLEMS = Definition(
     ("code",),
 )
 OBSERVERS = Definition("gauge", "ringfence_event_observers", "Streams of GET /events that are open.")
-DEFINITIONS = (REQUESTS, PROBLEMS, OBSERVERS)
+CONNECTIONS = Definition(
+    "gauge",
+    "ringfence_http_connections",
+    "Connections of clients that are open; http.connections_max at most.",
+)
+CLOSED = Definition(
+    "counter",
+    "ringfence_http_connections_closed_total",
+    "Connections that this node closed by itself. idle: silent between requests. slow_body, slow_answer: "
+    "sent or took nothing for too long. room, refused: there were too many, and one made room, or the new "
+    "one was refused.",
+    ("reason",),
+)
+DEFINITIONS = (REQUESTS, PROBLEMS, OBSERVERS, CONNECTIONS, CLOSED)
 
 
 class RequestMetrics(Collector):
@@ -62,6 +76,17 @@ class RequestMetrics(Collector):
             }
         )
         yield PROBLEMS.each({(code,): count for code, count in self._problems.items()})
+
+
+class ConnectionCollector(Collector):
+    """Who is connected, and whom that cost the connection."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+
+    def collect(self) -> Iterator[Metric]:
+        yield CONNECTIONS.of(len(self._patience.connections))
+        yield CLOSED.each({(why,): count for why, count in self._patience.closed.items()})
 
 
 class FeedCollector(Collector):
