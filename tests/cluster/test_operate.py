@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 from typing import Any
 
 import pytest
@@ -106,6 +107,22 @@ def test_watch_outlives_every_instance_and_ends_by_ctrl_c_with_exit_code_0(runni
     assert os.waitstatus_to_exitcode(status) == 0
 
 
+def events_of_lines(running: Service) -> set[str]:
+    """What `top --json` tells of events until it has told of some, one object a second."""
+    argv = [*running.argv, "top", "--json"]
+    with subprocess.Popen(
+        argv, cwd=running.folder, env=running.environment, stdout=subprocess.PIPE, text=True
+    ) as following:
+        assert following.stdout is not None
+        found = set[str]()
+        while not found:
+            line = json.loads(following.stdout.readline())
+            assert [one["name"] for one in line["nodes"]] == ["node-1", "node-2"]
+            found |= {one["event"] for one in line["events"]}
+        following.kill()
+    return found
+
+
 def test_top_shows_nodes_tasks_and_events_outlives_its_instance_and_obeys_keys(running: Service) -> None:
     url = f"http://127.0.0.1:{running.port}"
     plain = running.run("top", "--once", "--url", url)
@@ -117,6 +134,7 @@ def test_top_shows_nodes_tasks_and_events_outlives_its_instance_and_obeys_keys(r
     assert [one["name"] for one in found["nodes"]] == ["node-1", "node-2"]
     assert [one["name"] for one in found["tasks"]] == ["waiting", "working"]
     assert "started" in {one["event"] for one in found["events"]}
+    assert "started" in events_of_lines(running)
 
     running.environment |= {"COLUMNS": "80", "LINES": "24"}
     pid, terminal = start_in_terminal(running, *running.argv, "top", "--url", url)
