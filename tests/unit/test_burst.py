@@ -196,7 +196,9 @@ def test_more_connections_than_local_ports_are_refused(
         ensure_local_ports(1001)
 
 
-@pytest.mark.parametrize("url", ["https://x:1", "x:1", "http://", "http://x:y", "http://x/path", "ftp://x"])
+@pytest.mark.parametrize(
+    "url", ["https://x/path", "x:1", "http://", "http://x:y", "http://x/path", "ftp://x"]
+)
 def test_a_url_that_cannot_be_used_is_refused(url: str) -> None:
     with pytest.raises(ServiceError, match=r"expected http://HOST:PORT|Port could not"):
         Service(url)
