@@ -10,9 +10,9 @@ select t.name as task,
      select r.id,
             round(extract(epoch from r.finished_at - r.started_at), 3)::float8 as seconds
        from runs as r
-      where r.task_name = t.name
+      where r.task_name = any (array[t.name]) -- see _is_one_of() in history_queries.py
         and r.finished_at is not null
-      order by r.id desc
+      order by r.task_name desc, r.id desc
       limit %(limit)s
  ) as last
  group by t.name;

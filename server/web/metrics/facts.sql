@@ -35,8 +35,8 @@ select t.name,
                  from (
                           select r.started_at
                             from runs as r
-                           where r.task_name = t.name
-                           order by r.id desc
+                           where r.task_name = any (array[t.name]) -- see _is_one_of() in history_queries.py
+                           order by r.task_name desc, r.id desc
                            limit %(runs)s
                       ) as recent
            )
@@ -47,8 +47,8 @@ select t.name,
         from (
                  select r.id, r.status, r.finished_at
                    from runs as r
-                  where r.task_name = t.name
-                  order by r.id desc
+                  where r.task_name = any (array[t.name]) -- see _is_one_of() in history_queries.py
+                  order by r.task_name desc, r.id desc
                   limit %(runs)s
              ) as recent
        where recent.status = 'succeeded'
