@@ -99,6 +99,7 @@ async def test_a_database_that_says_nothing_delays_a_scrape_by_its_second_and_is
         began = monotonic()
         found = await scraped(service)
         took = monotonic() - began
+    await asyncio.wait([task for task in asyncio.all_tasks() if "FactsCollector" in repr(task)])
     assert FACTS_SECONDS_MAX <= took < FACTS_SECONDS_MAX + 8
     assert found["ringfence_database_reachable",] == 0
     assert ("ringfence_database_facts_age_seconds",) not in found
