@@ -126,7 +126,7 @@ def test_schemathesis_finds_nothing_in_generated_requests_to_every_operation(liv
         env={**live.environment, "SCHEMATHESIS_HOOKS": "contract_hooks", "PYTHONPATH": str(HERE)},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1200,
         check=False,
     )  # fmt: skip
     print(done.stdout)
