@@ -45,7 +45,7 @@ def test_nothing_is_wider_than_the_window(visit, width):
     for view in VIEWS:
         one.turn_to(view)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
-        if width == 360:
+        if width == 360 and view in {"tasks", "timeline"}:  # whose forms are others there
             assert faults(page) == [], view
 
 
