@@ -30,9 +30,9 @@ from server.money.batcher import Batcher
 from server.money.poster import Poster
 from server.money.pulse import Teller
 from server.postgres.connections import Database
-from server.postgres.listener import Listener
+from server.postgres.listener import Hearer, Listener
 from server.postgres.preparation import prepare_schema
-from server.postgres.urls import application_url
+from server.postgres.urls import application_url, listen_url
 from server.service_manager import ServiceManager
 from server.settings import Settings
 from server.web.application import Services, make_front_door
@@ -70,7 +70,12 @@ class Node:
         self._membership.siblings = process.siblings(settings)
         self._manager = ServiceManager.from_environment(os.environ)
         self._scheduler = Scheduler(settings, self._database, self._catalogue, self._membership)
-        self._listener = Listener(url, f"ringfence {self.name}", CHANNELS, self._notified, self._listening)
+        self._listener = Listener(
+            listen_url(settings),
+            f"ringfence {self.name}",
+            CHANNELS,
+            Hearer(self._notified, self._listening, self._scheduler.sign),
+        )
         self._feed = Feed(self._database)
         self._lag = LoopLag()
         self._keyring = Keyring(

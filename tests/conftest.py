@@ -2,7 +2,9 @@
 
 RINGFENCE__TEST_SERVER names a server and a superuser on it, such as
 `postgresql://postgres@127.0.0.1:5432/postgres`; without it the embedded one is
-started in a temporary folder for the whole session. (Two underscores: it is no setting.)
+started in a temporary folder for the whole session. RINGFENCE__TEST_POOLER names a pooler
+before it, such as `host=/tmp/x port=6432`: then the product goes through that, and the tests
+of `test_pooler_*` run, too. (Two underscores: it is no setting.)
 """
 
 import os
@@ -21,22 +23,28 @@ from server.postgres.embedded import EmbeddedServer
 
 OWNER = "ringfence_owner"
 APPLICATION = "ringfence"
+POOLER = os.environ.get("RINGFENCE__TEST_POOLER", "")
+collect_ignore_glob = [] if POOLER else ["*/test_pooler_*"]
 _numbers = count(1)
 
 
 @dataclass(frozen=True)
 class TestDatabase:
-    """One database, migrated, with the two roles that the product uses."""
+    """One database, migrated, with the two roles that the product uses.
+
+    application_url: the product's, through the pooler if there is one. direct_url: past it.
+    """
 
     __test__ = False
 
     name: str
     application_url: str
     owner_url: str
+    direct_url: str
 
     def connect(self) -> "psycopg.Connection[tuple[object, ...]]":
         """A connection of the application's role; each statement commits by itself."""
-        return psycopg.connect(self.application_url, autocommit=True)
+        return psycopg.connect(self.direct_url, autocommit=True)
 
     def connect_as_owner(self) -> "psycopg.Connection[tuple[object, ...]]":
         """A connection of the role that owns the tables; each statement commits by itself."""
@@ -138,10 +146,13 @@ def _database(server: str, origin: str) -> Iterator[TestDatabase]:
                 sql.Identifier(name), sql.Identifier(origin), sql.Identifier(OWNER)
             )
         )
+    direct_url = url_for(server, dbname=name, user=APPLICATION)
+    pooler = {key: str(value) for key, value in conninfo.conninfo_to_dict(POOLER).items()}
     yield TestDatabase(
         name,
-        url_for(server, dbname=name, user=APPLICATION),
+        url_for(direct_url, **pooler),
         url_for(server, dbname=name, options=f"-c role={OWNER}"),
+        direct_url,
     )
     _drop(server, name)
 

@@ -6,6 +6,12 @@ that the loop does can delay the soft stop.
 Formula of the deadline: see lease.py. The node's clock is read before the
 heartbeat is sent, so a slow answer never extends the lease.
 
+Way
+    The same as that of everything else, through a pooler too: the lease says that this node
+    can do its work, so a node whose pooler is gone must lose it. What the watch rests on is
+    asked with every beat, and once more by the sweep itself: server start and timeline, which
+    tell one server from another whoever passes the statements on.
+
 Failures
     no answer in 2 s      the socket is closed, the next attempt begins after at
                           most 0.5 s: several fit before the soft stop
@@ -29,7 +35,7 @@ from server.cluster.watch import Reading, Watch
 from server.postgres.back_off import BackOff
 from server.postgres.faults import reason_of
 from server.postgres.profile import Profile
-from server.postgres.sessions import TimedConnection
+from server.postgres.sessions import Row, TimedConnection
 from server.postgres.statements import load
 
 ATTEMPT_SECONDS_MAX = 2.0
@@ -189,17 +195,21 @@ class Heartbeat(threading.Thread):
         self._watch.observe(
             Reading(sent_at, heard_at, row.clock, (self._connections_made, row.server_started, row.timeline))
         )
-        self._bury_the_dead(connection, expired=row.expired)
+        self._bury_the_dead(connection, row)
         return True
 
-    def _bury_the_dead(self, connection: TimedConnection, *, expired: bool) -> None:
+    def _bury_the_dead(self, connection: TimedConnection, told: Row) -> None:
         if self._pace.proof_of_death:
             for peer in self._holder.peers():
                 if is_proven_dead(peer.lock):
                     self._declare_dead(connection, peer)
-        if expired and self._watch.is_complete:
-            clock_max = self._watch.clock_max(boot_time())
-            swept = connection.execute(STATEMENTS["sweep"], {"clock_max": clock_max}).fetchone()
+        if told.expired and self._watch.is_complete:
+            watched = {
+                "clock_max": self._watch.clock_max(boot_time()),
+                "server_started": told.server_started,
+                "timeline": told.timeline,
+            }
+            swept = connection.execute(STATEMENTS["sweep"], watched).fetchone()
             if swept is not None and swept.dead_nodes:
                 log.warning("leases passed", nodes=swept.dead_nodes, runs=swept.lost_runs)
 

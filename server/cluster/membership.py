@@ -164,7 +164,9 @@ class Membership:
             assert clock is not None, "cluster_clock() returns one row"
             watch.observe(Reading(asked_at, boot_time(), clock.clock, (clock.server_started, clock.timeline)))
             if watch.is_complete and row.holder_lease.total_seconds() < 0:
-                await connection.execute(STATEMENTS["sweep"], {"clock_max": watch.clock_max(boot_time())})
+                watched = {"server_started": clock.server_started, "timeline": clock.timeline}
+                watched["clock_max"] = watch.clock_max(boot_time())
+                await connection.execute(STATEMENTS["sweep"], watched)
                 continue
             await asyncio.sleep(RETRY_SECONDS)
 

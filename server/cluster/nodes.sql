@@ -25,9 +25,19 @@ select h.renewed,
   from heartbeat(%(name)s, %(incarnation)s) as h;
 
 -- name: sweep
+-- Only on the server that was watched: behind a pooler a statement may reach another one
+-- than the statement before it.
 select s.dead_nodes,
        s.lost_runs
-  from sweep(%(clock_max)s) as s;
+  from cluster_clock() as c
+ cross join lateral sweep(
+           case
+               when c.server_started = %(server_started)s
+                    and c.timeline is not distinct from %(timeline)s::text
+               then %(clock_max)s::timestamptz
+               else '-infinity'
+           end
+       ) as s;
 
 -- name: declare_dead
 select declare_dead(%(name)s, %(incarnation)s, %(reason)s) as runs;

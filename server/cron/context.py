@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from server.postgres.profile import Profile
+    from server.postgres.sessions import TimedAsyncConnection, TimedConnection
 
 PROGRESS_SECONDS_MIN = 0.5
 CALL_SECONDS_MAX = 60.0
@@ -148,8 +149,8 @@ class Context:
         if self._link.cancelled.wait(max(0.0, seconds)):
             raise JobCancelled
 
-    def connect(self, *, call_seconds_max: float = CALL_SECONDS_MAX) -> psycopg.Connection[Any]:
-        """A connection with the application's rights, to be used as a context manager.
+    def connect(self, *, call_seconds_max: float = CALL_SECONDS_MAX) -> TimedConnection:
+        """A psycopg connection with the application's rights, to be used as a context manager.
 
         A statement that takes longer than `call_seconds_max` closes it, and raises
         psycopg.OperationalError.
@@ -191,7 +192,7 @@ class AsyncContext(Context):
 
     async def connect(  # type: ignore[override]
         self, *, call_seconds_max: float = CALL_SECONDS_MAX
-    ) -> psycopg.AsyncConnection[Any]:
+    ) -> TimedAsyncConnection:
         """As Context.connect()."""
         from psycopg.rows import tuple_row  # noqa: PLC0415
 

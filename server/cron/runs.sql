@@ -47,3 +47,11 @@ select t.name,
 
 -- name: clock
 select clock_timestamp() as now;
+
+-- name: sign
+-- Changes with everything that is notified: events, and what is due out of turn. A changed
+-- definition is seen with the next look at all tasks.
+select (select max(e.id) from events as e) as newest_event,
+       count(*) as tasks,
+       max(t.due_at) as due_at
+  from tasks as t;

@@ -131,6 +131,10 @@ class Scheduler:
                 pause = VIEW_SECONDS_MAX
             await self._waker.rest(pause)
 
+    async def sign(self) -> object:
+        """Changes whenever a task or a node has changed: for one who can't hear notifications."""
+        return await self._database.row(STATEMENTS["sign"])
+
     def drain(self) -> None:
         """Starts nothing any more; what runs goes on."""
         self._draining = True

@@ -20,14 +20,16 @@ from psycopg.rows import namedtuple_row
 from server.errors import DatabaseUnavailableError
 from server.postgres.back_off import BackOff
 from server.postgres.faults import is_transient
-from server.postgres.statements import load
+from server.postgres.sessions import TimedAsyncConnection
 
 if TYPE_CHECKING:
     from server.cron.context import AsyncContext
 
 Result = TypeVar("Result")
-Connection = psycopg.AsyncConnection[Any]
+Connection = TimedAsyncConnection
 
+# What every transaction of a session refuses, and in which time it ends.
+ONLY_READ = {"default_transaction_read_only": "on", "statement_timeout": "60s", "lock_timeout": "5s"}
 PATIENCE_SECONDS = 60.0
 RETRY_SECONDS_MAX = 2.0
 
@@ -52,9 +54,7 @@ class Session:
         """All rows of one statement, as named tuples."""
 
         async def fetch(connection: Connection) -> list[Any]:
-            async with connection.cursor(row_factory=namedtuple_row) as cursor:
-                await cursor.execute(statement, params)
-                return list(await cursor.fetchall())
+            return list(await (await connection.execute(statement, params)).fetchall())
 
         return await self.attempt(fetch)
 
@@ -85,8 +85,9 @@ class Session:
             connection = await self._context.connect()
             self._connection = connection
             await connection.set_autocommit(True)
+            connection.row_factory = namedtuple_row
             if self._read_only:
-                await connection.execute(load("server.jobs", "session.sql")["only_read"])
+                await connection.change_settings(ONLY_READ)
         return self._connection
 
     async def _close(self) -> None:

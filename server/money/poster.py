@@ -127,7 +127,7 @@ class Poster:
         if skip_locked:
             lock_ms = min(lock_ms, round(1000 * SKIPPING_LOCK_SECONDS_MAX))
         if lock_ms != self._lock_ms:
-            await connection.execute(STATEMENTS["lock_timeout"], {"limit": f"{lock_ms}ms"})
+            await connection.change_settings({"lock_timeout": f"{lock_ms}ms"})
             self._lock_ms = lock_ms
         cursor = await connection.execute(STATEMENTS[statement], params, prepare=True)
         return await cursor.fetchall()

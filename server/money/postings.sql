@@ -28,7 +28,3 @@ select b.outcome, b.balance, b.entry_id, b.replayed, b.request_id::text
            %(client)s::text, %(key)s::text, %(fingerprint)s::uuid, %(skip_locked)s::boolean
        ) as b
  order by b."position";
-
--- name: lock_timeout
--- How long this session's statements wait for a lock.
-select set_config('lock_timeout', %(limit)s::text, false);

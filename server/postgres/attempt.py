@@ -26,7 +26,7 @@ class Attempt:
         self._profile = profile
         self._hosts = hosts_of(profile.url)
         self._first = _first_hosts.get(profile.url, 0) % max(1, len(self._hosts))
-        made = connection_string(profile.url, profile.name, **profile.settings)
+        made = connection_string(profile.url, profile.name)
         self.seconds = profile.open_seconds_max or _seconds_of(made)
         self.conninfo = beginning_with(made, self._first)
         if len(self._hosts) == 1 and profile.url in _failing:

@@ -66,6 +66,7 @@ def look_at(url: str) -> Source:
     """Asks a database what it is. Raises DatabaseUnavailableError; TransferError if it is empty."""
     try:
         with TimedConnection.open(Profile(url, "ringfence backup")) as connection:
+            refuse_pooler(connection)
             schema = found_schema(connection)
             major = connection.info.server_version // 10_000
             tls = bool(connection.pgconn.ssl_in_use)
@@ -74,6 +75,15 @@ def look_at(url: str) -> Source:
     if schema is None:
         raise TransferError("the database is empty: there is nothing to take along")
     return Source(url, schema.revision, major, tls)
+
+
+def refuse_pooler(connection: TimedConnection) -> None:
+    """Raises TransferError behind a pooler: what pg_dump's scripts set would stay with its other clients."""
+    if connection.is_pooled:
+        raise TransferError(
+            "there is a pooler before the database, and backups and restores go past it: name PostgreSQL "
+            "itself in database.owner_url, or as the target"
+        )
 
 
 @contextmanager

@@ -10,19 +10,12 @@ UNACKNOWLEDGED_MS_MAX = 10_000
 _BY_HOST = ("host", "hostaddr", "port")
 
 
-def connection_string(url: str, name: str, **settings: str) -> str:
+def connection_string(url: str, name: str) -> str:
     """A libpq connection string from a URL, with what every connection here needs.
 
     name: shown as application_name in pg_stat_activity.
-    settings: server settings of the session, such as statement_timeout="2s".
     """
     given = conninfo.conninfo_to_dict(url)
-    session = {
-        "timezone": "UTC",
-        "default_transaction_isolation": "read\\ committed",
-        "client_connection_check_interval": "1s",
-    } | settings
-    options = " ".join(f"-c {key}={value}" for key, value in session.items())
     return conninfo.make_conninfo(
         url,
         application_name=name,
@@ -31,7 +24,6 @@ def connection_string(url: str, name: str, **settings: str) -> str:
         keepalives_interval=KEEPALIVE_INTERVAL_SECONDS,
         keepalives_count=KEEPALIVES_MAX,
         tcp_user_timeout=UNACKNOWLEDGED_MS_MAX,
-        options=f"{given.get('options', '')} {options}".strip(),
     )
 
 

@@ -19,7 +19,7 @@ from psycopg.rows import tuple_row
 
 from server.errors import DatabaseUnavailableError, TransferError
 from server.postgres.archive_script import Rows, pieces
-from server.postgres.backup import Source, dumping, last_lines
+from server.postgres.backup import Source, dumping, last_lines, refuse_pooler
 from server.postgres.binaries import binary
 from server.postgres.faults import is_transient
 from server.postgres.migrations import ADVISORY_LOCK, upgrade
@@ -106,6 +106,7 @@ def connected(url: str) -> Iterator[Connection]:
         with TimedConnection.open(
             profile, autocommit=False, row_factory=tuple_row, prepare_threshold=None
         ) as connection:
+            refuse_pooler(connection)
             yield connection
     except psycopg.Error as error:
         if is_transient(error):

@@ -26,5 +26,8 @@ select set_config(%(name)s, %(value)s, true);
 -- name: grant_rights
 select grant_application_rights(%(role)s::text::regrole);
 
+-- name: notify
+select pg_notify(%(channel)s, %(payload)s);
+
 -- name: listening_channels
 select pg_listening_channels();

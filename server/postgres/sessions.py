@@ -15,7 +15,8 @@ How a server is found that
     does not answer to a connect   the deadline of opening, over all hosts together and the
                                    lookup of their names
 
-Which host is asked first: see attempt.py. What a connection is for: see profile.py.
+Which host is asked first: see attempt.py. What a connection is for: see profile.py. How its
+server settings reach the server, and what a pooler changes about that: settled.py.
 """
 
 import asyncio
@@ -35,12 +36,13 @@ from server.postgres.attempt import Attempt
 from server.postgres.faults import is_outage
 from server.postgres.profile import CALL_SECONDS_MAX, Profile
 from server.postgres.pulse import Pulse
+from server.postgres.settled import Row, SettledAsyncConnection, SettledConnection
+
+__all__ = ["Row", "TimedAsyncConnection", "TimedConnection"]
 
 POLL_SECONDS = 0.1  # how often the driver looks for a signal while it waits
 
 Result = TypeVar("Result")
-Row = Any
-"""A named tuple whose names are those of the statement's columns, which no type checker knows."""
 
 
 class _Session:
@@ -97,7 +99,7 @@ class _Session:
             self._pulse.answered(self._part)  # the server has found a fault in what was asked
 
 
-class TimedConnection(_Session, psycopg.Connection[Row]):
+class TimedConnection(_Session, SettledConnection):
     """A blocking connection, for threads, whose calls end within `call_seconds_max`."""
 
     @classmethod
@@ -119,14 +121,19 @@ class TimedConnection(_Session, psycopg.Connection[Row]):
 
         def connect() -> None:
             try:
-                opened.set_result(
-                    cls.connect(
-                        tried.conninfo,
-                        autocommit=autocommit,
-                        row_factory=row_factory,
-                        prepare_threshold=prepare_threshold,
-                    )
+                connection = cls.connect(
+                    tried.conninfo,
+                    autocommit=True,
+                    row_factory=row_factory,
+                    prepare_threshold=prepare_threshold,
                 )
+                try:
+                    connection.settle(profile.settings)
+                    connection.autocommit = autocommit
+                except BaseException:
+                    connection.close()
+                    raise
+                opened.set_result(connection)
             except BaseException as error:
                 opened.set_exception(error)
 
@@ -161,7 +168,7 @@ class TimedConnection(_Session, psycopg.Connection[Row]):
         return result
 
 
-class TimedAsyncConnection(_Session, psycopg.AsyncConnection[Row]):
+class TimedAsyncConnection(_Session, SettledAsyncConnection):
     """A connection of the event loop whose calls end within `call_seconds_max`."""
 
     @classmethod
@@ -177,9 +184,13 @@ class TimedAsyncConnection(_Session, psycopg.AsyncConnection[Row]):
         try:
             # To cancel is right here: without a session there is nothing that the driver waits for.
             async with asyncio.timeout(tried.seconds):
-                connection = await super().connect(
-                    tried.conninfo, autocommit=autocommit, row_factory=row_factory
-                )
+                connection = await super().connect(tried.conninfo, autocommit=True, row_factory=row_factory)
+                try:
+                    await connection.settle(profile.settings)
+                    await connection.set_autocommit(autocommit)
+                except BaseException:
+                    await connection.close()
+                    raise
         except TimeoutError:
             raise tried.failed(None) from None
         except psycopg.Error as error:

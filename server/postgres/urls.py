@@ -16,6 +16,11 @@ def owner_url(settings: Settings) -> str:
     return EmbeddedServer(settings.var_folder).owner_url
 
 
+def listen_url(settings: Settings) -> str:
+    """The URL for LISTEN, past a pooler if there is one between."""
+    return settings.database.listen_url or application_url(settings)
+
+
 def has_two_roles(settings: Settings) -> bool:
     """Whether the application connects with fewer rights than the owner."""
     return not settings.database.url or settings.database.owner_url is not None

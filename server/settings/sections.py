@@ -29,6 +29,13 @@ class Database(Section):
         description="The role that owns the tables, for migrations alone; `null`: the same as `url`. With "
         "two roles the service itself can't change a table behind the functions' back.",
     )
+    listen_url: Url | None = Field(
+        None,
+        description="Where nodes listen for news, as the role of `url`; `null`: the same as `url`. Behind a "
+        "pooler in transaction mode, such as PgBouncer, name PostgreSQL itself here: notifications don't "
+        "come through one, and nodes would ask the database for news once a second instead "
+        "([pgbouncer.md](pgbouncer.md)).",
+    )
     one_role: bool = Field(
         False,
         description="`true`: no second role can be made on that database, so the service owns its tables and "
@@ -44,6 +51,12 @@ class Database(Section):
         description="Whether `ringfence up` brings the schema up to date; with `false` a schema that is too "
         "old ends the start with a message.",
     )
+
+    @model_validator(mode="after")
+    def _no_pooler_before_the_embedded(self) -> "Database":
+        if self.listen_url is not None and self.url is None:
+            raise ValueError("listen_url is for an external database.url; the embedded one has no pooler")
+        return self
 
     @model_validator(mode="after")
     def _one_role_or_two(self) -> "Database":

@@ -68,7 +68,7 @@ def test_a_node_tells_how_runs_ended_what_is_late_and_what_did_not_happen(busy):
     assert found["ringfence_tasks_owned",] == 4
     assert found["ringfence_lease_ttl_seconds",] >= found["ringfence_lease_remaining_seconds",] > 0
     assert found["ringfence_heartbeat_seconds_count",] > 0
-    assert found["ringfence_cluster_nodes", "live"] == found["ringfence_listening",] == 1
+    assert found["ringfence_cluster_nodes", "live"] == found["ringfence_listening", "listening"] == 1
     _defined_and_told_are_one(busy.families())
     _whatever_is_named_is_told(busy, {name for name, *_ in busy.metrics()})
 

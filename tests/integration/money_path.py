@@ -144,7 +144,7 @@ async def answers(futures) -> list[object]:
 @contextmanager
 def held(database, *user_ids: int):
     """Another transaction that holds these accounts; yields its connection, to end it."""
-    with psycopg.connect(database.application_url) as rival:
+    with psycopg.connect(database.direct_url) as rival:
         for user_id in user_ids:
             rival.execute("select * from deposit(%s, 1)", [user_id])
         yield rival

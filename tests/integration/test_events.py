@@ -243,7 +243,7 @@ def write_events(database, number: int) -> None:
     """Events of several sessions at once, each in a transaction of its own."""
 
     def write(task: str) -> None:
-        with psycopg.connect(database.application_url, autocommit=True) as connection:
+        with psycopg.connect(database.direct_url, autocommit=True) as connection:
             connection.execute("set synchronous_commit = off")
             connection.execute(
                 f"""

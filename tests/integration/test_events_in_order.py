@@ -66,7 +66,7 @@ def test_who_reads_on_from_the_last_id_misses_no_event_of_eight_writers(cluster,
 
 def test_an_open_transaction_holds_up_nobody_elses_event_and_takes_its_id_last(cluster, database, tmp_path):
     cluster.define(catalogue(tmp_path, "first", "second"))
-    with psycopg.connect(database.application_url) as slow:
+    with psycopg.connect(database.direct_url) as slow:
         slow.execute("select pause_task('first')")
         with database.connect() as quick:
             quick.execute("set statement_timeout = '5s'")

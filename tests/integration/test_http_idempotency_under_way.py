@@ -18,7 +18,7 @@ from keyed_requests import REPLAYED, ROUTES, TAKE, entries_of, is_replay, post
 
 @pytest.mark.gen_test(timeout=30)
 async def test_the_same_key_waits_while_the_first_is_under_way(service, database):
-    with psycopg.connect(database.application_url) as rival:
+    with psycopg.connect(database.direct_url) as rival:
         rival.execute("select * from withdraw(1, 1)")
         first = asyncio.create_task(post(service, "/withdraw", TAKE, "k"))
         await until_somebody_waits_for_a_lock(database)
@@ -88,7 +88,7 @@ def hold_key(rival: psycopg.Connection, user_id: int, amount: int) -> None:
 @pytest.mark.gen_test(timeout=30)
 async def test_a_key_under_way_on_another_node_is_waited_for(service, database, path, body, holder):
     other = await open_account(service, 100)
-    with psycopg.connect(database.application_url) as rival:
+    with psycopg.connect(database.direct_url) as rival:
         hold_key(rival, 1 if holder == "the same account" else other, -10)
         asked = asyncio.create_task(post(service, path, body, "k"))
         if path == "/withdrawals" and holder == "the same account":
@@ -109,7 +109,7 @@ async def test_a_key_under_way_on_another_node_is_waited_for(service, database, 
 @pytest.mark.gen_test(timeout=30)
 async def test_a_key_whose_first_request_comes_to_nothing_is_free(service, database, path, body):
     other = await open_account(service, 100)
-    with psycopg.connect(database.application_url) as rival:
+    with psycopg.connect(database.direct_url) as rival:
         hold_key(rival, other, -10)
         asked = asyncio.create_task(post(service, path, body, "k"))
         await until_somebody_waits_for_a_lock(database)
@@ -126,7 +126,7 @@ async def test_a_key_under_way_on_another_node_until_the_deadline_never_has_two_
     hasty_service, database, path, body, holder
 ):
     other = await open_account(hasty_service, 100)
-    with psycopg.connect(database.application_url) as rival:
+    with psycopg.connect(database.direct_url) as rival:
         hold_key(rival, 1 if holder == "the same account" else other, -10)
         answer = await post(hasty_service, path, body, "k")
         rival.rollback()

@@ -53,7 +53,7 @@ async def test_sent_and_unanswered_at_the_deadline_is_an_unknown_outcome_that_ca
 async def test_an_account_that_somebody_holds_until_the_deadline_is_busy_and_nothing_happened(
     hasty_service, database
 ):
-    with psycopg.connect(database.application_url) as rival:
+    with psycopg.connect(database.direct_url) as rival:
         rival.execute("select * from withdraw(1, 1)")
         answer = await hasty_service.call("POST", "/withdraw", {"userId": 1, "amount": 30})
         assert answer.is_problem(503, "account_busy")
@@ -64,7 +64,7 @@ async def test_an_account_that_somebody_holds_until_the_deadline_is_busy_and_not
 
 @pytest.mark.gen_test(timeout=30)
 async def test_a_connection_lost_in_the_middle_is_repeated_and_counts_once(service, database):
-    with psycopg.connect(database.application_url) as rival, database.connect() as killer:
+    with psycopg.connect(database.direct_url) as rival, database.connect() as killer:
         rival.execute("select * from withdraw(1, 1)")
         asked = asyncio.create_task(service.call("POST", "/withdraw", {"userId": 1, "amount": 30}))
         await until_somebody_waits_for_a_lock(database)
@@ -84,7 +84,7 @@ async def test_a_connection_lost_in_the_middle_is_repeated_and_counts_once(servi
 async def test_without_a_database_every_route_that_needs_it_is_a_503_that_says_when_to_return(
     io_loop, database, tmp_path
 ):
-    away = type(database)("away", "postgresql:///x?host=/nowhere&user=x", "")
+    away = type(database)("away", *["postgresql:///x?host=/nowhere&user=x"] * 3)
     service = Service(away, tmp_path, deadline_seconds=0.3)
     await service.start()
     try:

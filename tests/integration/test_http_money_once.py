@@ -55,7 +55,7 @@ async def test_fifty_clients_with_one_request_id_cause_one_effect(service):
 @pytest.mark.gen_test(timeout=30)
 async def test_a_request_id_on_its_way_for_another_account_is_refused_once_that_commits(service, database):
     other, request_id = await open_account(service, 100), uuid4()
-    with psycopg.connect(database.application_url) as rival:
+    with psycopg.connect(database.direct_url) as rival:
         rival.execute("select * from withdraw(1, 10, %s)", [request_id])
         body = {"userId": other, "amount": 10, "requestId": str(request_id)}
         asked = asyncio.create_task(service.call("POST", "/withdraw", body))

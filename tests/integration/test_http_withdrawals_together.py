@@ -50,7 +50,7 @@ async def test_lists_over_the_same_accounts_in_any_order_on_two_nodes_all_get_an
 @pytest.mark.gen_test(timeout=30)
 async def test_a_list_that_waits_for_an_account_lets_everybody_else_pass(service, database):
     other = await open_account(service, 100)
-    with psycopg.connect(database.application_url) as rival:
+    with psycopg.connect(database.direct_url) as rival:
         rival.execute("select * from withdraw(1, 1)")
         waits = asyncio.create_task(post_list(service, [ONE, take(other, 1)]))
         await until(lambda: service.batcher.waiting._away)
@@ -67,7 +67,7 @@ async def test_a_list_gets_its_turn_on_an_account_that_is_never_free(hasty_servi
 
     def hold() -> None:
         # Two of these take turns: while one holds the account, the other waits for it.
-        with psycopg.connect(database.application_url) as rival:
+        with psycopg.connect(database.direct_url) as rival:
             while not done.is_set():
                 rival.execute("select * from withdraw(1, 1)")
                 rival.execute("select pg_sleep(0.1)")
@@ -91,7 +91,7 @@ async def test_a_list_with_an_account_that_somebody_holds_until_the_deadline_doe
     hasty_service, database
 ):
     other = await open_account(hasty_service, 100)
-    with psycopg.connect(database.application_url) as rival:
+    with psycopg.connect(database.direct_url) as rival:
         rival.execute("select * from withdraw(1, 1)")
         answer = await post_list(hasty_service, [take(other, 1), ONE], "k")
         assert answer.is_problem(503, "account_busy")

@@ -13,8 +13,11 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg.rows import tuple_row
 
 from server.jobs import balances, bloat, history, hourly_volume, reconciliation, session
+from server.postgres.profile import Profile
+from server.postgres.sessions import TimedAsyncConnection
 
 SHORT_SECONDS = 0.05
 
@@ -45,8 +48,10 @@ class LocalContext:
             assert connection.closed or idle, "no transaction may stay open over a pause"
         await asyncio.sleep(seconds)
 
-    async def connect(self) -> psycopg.AsyncConnection[Any]:
-        connection = await psycopg.AsyncConnection.connect(self.url)
+    async def connect(self) -> TimedAsyncConnection:
+        connection = await TimedAsyncConnection.open(
+            Profile(self.url, "job of a test"), autocommit=False, row_factory=tuple_row
+        )
         self.connections = [known for known in self.connections if not known.closed] + [connection]
         return connection
 
@@ -59,7 +64,7 @@ def context(database, tmp_path: Path) -> LocalContext:
 
 @pytest.fixture
 def application(database) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(database.application_url, autocommit=True) as connection:
+    with psycopg.connect(database.direct_url, autocommit=True) as connection:
         yield connection
 
 

@@ -9,7 +9,7 @@ from wire import Wire
 
 from server.errors import DatabaseUnavailableError
 from server.postgres import listener as module
-from server.postgres.listener import Listener
+from server.postgres.listener import Hearer, Listener
 
 NAME = "listener of a test"
 FOUND_SECONDS = module.PROBE_SECONDS + module.ANSWER_SECONDS_MAX
@@ -29,7 +29,8 @@ class Hearing:
         self.heard: list[str] = []
         self.readings = 0
         self.failures_to_come = 0
-        self._listener = Listener(url, NAME, ("task_events", "node_events"), self._notified, self._connected)
+        hearer = Hearer(self._notified, self._connected, self._sign)
+        self._listener = Listener(url, NAME, ("task_events", "node_events"), hearer)
 
     @property
     def is_listening(self) -> bool:
@@ -40,6 +41,9 @@ class Hearing:
 
     def _notified(self, channel: str, payload: str) -> None:
         self.heard.append(payload)
+
+    async def _sign(self) -> object:
+        raise AssertionError("nobody polls where notifications come")
 
     async def _connected(self) -> None:
         if self.failures_to_come:

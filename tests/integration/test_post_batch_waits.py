@@ -38,7 +38,7 @@ def threads():
 def test_a_batch_that_waited_for_its_twin_replays_what_the_twin_committed(database, connection, threads):
     users = open_accounts(connection, [100, 100])
     batch = [Wanted(user_id, -10) for user_id in users]
-    with psycopg.connect(database.application_url) as rival:
+    with psycopg.connect(database.direct_url) as rival:
         first = post_batch(rival, batch)
         waiting = threads.submit(post_batch, connection, batch)
         until_somebody_waits(database)
@@ -50,7 +50,7 @@ def test_a_batch_that_waited_for_its_twin_replays_what_the_twin_committed(databa
 def test_a_batch_that_waited_for_withdraw_with_its_request_id_replays_it(database, connection, threads):
     (user_id,) = open_accounts(connection, [100])
     wanted = Wanted(user_id, -10)
-    with psycopg.connect(database.application_url) as rival:
+    with psycopg.connect(database.direct_url) as rival:
         first = post_alone(rival, wanted)
         waiting = threads.submit(post_batch, connection, [Wanted(user_id, -1), wanted])
         until_somebody_waits(database)
@@ -62,7 +62,7 @@ def test_a_batch_that_waited_for_withdraw_with_its_request_id_replays_it(databas
 
 def test_a_batch_that_waited_for_the_same_key_replays_a_refusal_too(database, connection, threads):
     (user_id,) = open_accounts(connection, [5])
-    with psycopg.connect(database.application_url) as rival:
+    with psycopg.connect(database.direct_url) as rival:
         first = post_batch(rival, [Wanted(user_id, -6, key="k"), Wanted(user_id, 100)])
         assert first[0].outcome == "insufficient_funds"
         waiting = threads.submit(post_batch, connection, [Wanted(user_id, -6, key="k")])
@@ -75,7 +75,7 @@ def test_a_batch_that_waited_for_the_same_key_replays_a_refusal_too(database, co
 def test_a_batch_that_waited_for_a_rival_that_gave_up_is_posted(database, connection, threads):
     (user_id,) = open_accounts(connection, [100])
     wanted = Wanted(user_id, -10, key="k")
-    with psycopg.connect(database.application_url) as rival:
+    with psycopg.connect(database.direct_url) as rival:
         post_batch(rival, [wanted])
         waiting = threads.submit(post_batch, connection, [wanted])
         until_somebody_waits(database)
@@ -96,7 +96,7 @@ def test_the_same_mark_for_two_users_at_one_moment_is_a_conflict_and_then_refuse
 ):
     first, second = open_accounts(connection, [100, 100])
     marked = {mark: "k" if mark == "key" else uuid4()}
-    with psycopg.connect(database.application_url) as rival:
+    with psycopg.connect(database.direct_url) as rival:
         assert post_batch(rival, [Wanted(first, -10, **marked)])[0].outcome == "posted"
         waiting = threads.submit(post_batch, connection, [Wanted(second, -10, **marked)])
         until_somebody_waits(database)
@@ -114,7 +114,7 @@ def test_the_same_mark_for_two_users_at_one_moment_is_a_conflict_and_then_refuse
 def test_with_skip_locked_a_held_account_is_left_out_and_nothing_of_it_is_kept(database, connection):
     held, free = open_accounts(connection, [100, 100])
     batch = [Wanted(held, -10, key="h"), Wanted(free, -10, key="f"), Wanted(10**12, -10, key="n")]
-    with psycopg.connect(database.application_url) as rival:
+    with psycopg.connect(database.direct_url) as rival:
         post_alone(rival, Wanted(held, -1))
         found = post_batch(connection, batch, skip_locked=True)
         rival.rollback()
@@ -134,7 +134,7 @@ def test_with_skip_locked_a_held_account_is_left_out_and_nothing_of_it_is_kept(d
 def test_without_skip_locked_a_held_account_fails_the_batch_after_lock_timeout(database, connection):
     held, free = open_accounts(connection, [100, 100])
     connection.execute("set lock_timeout = '50ms'")
-    with psycopg.connect(database.application_url) as rival:
+    with psycopg.connect(database.direct_url) as rival:
         post_alone(rival, Wanted(held, -1))
         with pytest.raises(psycopg.errors.LockNotAvailable):
             post_batch(connection, [Wanted(free, -10), Wanted(held, -10)])
@@ -144,7 +144,7 @@ def test_without_skip_locked_a_held_account_fails_the_batch_after_lock_timeout(d
 def test_a_list_never_waits_for_an_account_and_does_nothing_if_one_is_held(database, connection):
     held, free = open_accounts(connection, [100, 100])
     batch, fingerprint = [Wanted(free, -10), Wanted(held, -10)], uuid4()
-    with psycopg.connect(database.application_url) as rival:
+    with psycopg.connect(database.direct_url) as rival:
         post_alone(rival, Wanted(held, -1))
         with pytest.raises(psycopg.errors.LockNotAvailable):
             post_list(connection, batch, "k", fingerprint)

@@ -74,7 +74,7 @@ def test_the_movement_of_a_pruned_key_is_still_known_by_its_request_id(database,
 def test_two_pruners_at_once_share_the_work_and_dont_wait(database, connection):
     keep(database, connection, 30, 40, 50, 60)
     connection.execute("set lock_timeout = '1s'")
-    with psycopg.connect(database.application_url) as other:
+    with psycopg.connect(database.direct_url) as other:
         assert prune(other, rows_max=2) == 2
         assert prune(connection, rows_max=4) == 2
         other.rollback()

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
+from server.cluster.heartbeat import STATEMENTS
+
 FAR = datetime(2100, 1, 1, tzinfo=UTC)
 
 
@@ -242,6 +244,23 @@ def test_a_sweep_ends_nobody_when_the_clock_is_ahead_of_what_its_caller_watched(
     assert busy.one("select * from sweep(clock_timestamp() + interval '1 s')") == (["node-1"], [run])
 
 
+def test_a_sweep_that_reaches_another_server_than_the_watch_ends_nobody(busy):
+    """As behind a pooler, where a statement may go to another server than the one before it."""
+    run, _ = busy.start("backup", "node-1")
+    busy.expire("node-1")
+    clock, started, timeline = busy.one("select clock, server_started, timeline from cluster_clock()")
+
+    def sweep(**other) -> tuple[list[str], list[int]]:
+        watched = {"clock_max": clock + timedelta(minutes=1), "server_started": started, "timeline": timeline}
+        return busy.connection.execute(STATEMENTS["sweep"], watched | other).fetchone()
+
+    assert sweep(server_started=started - timedelta(microseconds=1)) == ([], [])
+    assert sweep(timeline="FFFFFFFF") == ([], [])
+    assert sweep(timeline=None) == ([], [])
+    assert busy.run(run)[0] == "running"
+    assert sweep() == (["node-1"], [run])
+
+
 def test_a_lost_run_has_a_successor_that_names_it(busy):
     lost, _ = busy.start("backup", "node-1")
     busy.expire("node-1")
@@ -383,7 +402,7 @@ def test_a_very_long_error_does_not_break_the_notification(busy):
 def test_a_guarded_transaction_keeps_its_run_until_it_commits(busy):
     run, _ = busy.start("backup", "node-1")
     order: list[str] = []
-    with psycopg.connect(busy.database.application_url) as job:
+    with psycopg.connect(busy.database.direct_url) as job:
         job.execute("select assert_run(%s)", [run])
 
         def take_away() -> None:
@@ -415,7 +434,7 @@ def test_a_guarded_transaction_ends_with_the_lease(busy):
     busy.one("select declare_dead('node-1', %s, 'test')", busy.incarnations["node-1"])
     busy.register("node-1", ttl="1 s")
     run, _ = busy.start("backup", "node-1")
-    with pytest.raises(psycopg.Error) as caught, psycopg.connect(busy.database.application_url) as job:
+    with pytest.raises(psycopg.Error) as caught, psycopg.connect(busy.database.direct_url) as job:
         job.execute("select assert_run(%s)", [run])
         job.execute("select pg_sleep(30)")
     assert caught.value.sqlstate in {"25P04", "57014", None}

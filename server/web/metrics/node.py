@@ -12,7 +12,7 @@ from server.cluster.membership import Membership
 from server.cluster.tenure import Tenure
 from server.cron.scheduler import Scheduler
 from server.distribution import Distribution
-from server.postgres.listener import Listener
+from server.postgres.listener import Listener, Mode
 from server.web.metrics.cluster import ClusterCollector
 from server.web.metrics.cron import CronCollector
 from server.web.metrics.definition import Definition
@@ -39,7 +39,11 @@ LAG = Definition(
     "waits besides.",
 )
 LISTENING = Definition(
-    "gauge", "ringfence_listening", "1 while this node hears notifications; 0: it learns of changes later."
+    "gauge",
+    "ringfence_listening",
+    "1 for the way in which this node hears of changes now: listening; polling, behind a pooler and a second "
+    "later; or away.",
+    ("mode",),
 )
 LISTENER_CONNECTS = Definition(
     "counter", "ringfence_listener_connects_total", "How often the listening connection was made."
@@ -104,6 +108,6 @@ class ListenerCollector(Collector):
         self._listener = listener
 
     def collect(self) -> Iterator[Metric]:
-        yield LISTENING.of(self._listener.is_listening)
+        yield LISTENING.each({(mode,): mode is self._listener.mode for mode in Mode})
         yield LISTENER_CONNECTS.of(self._listener.connects)
         yield NOTIFICATIONS.of(self._listener.notifications)
