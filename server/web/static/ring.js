@@ -13,7 +13,7 @@ import { standing } from "./taskrow.js";
 const DEAD_SHOWN_MAX = 6;
 const NAMES_MAX = 24;
 const NODE_NAMES_MAX = 16;
-const LINES_MAX = 120;
+const LINES_MAX = 40; // more would be a tangle
 const NARROW_PIXELS = 520;
 const GLYPH_SIZE_MIN = 8;
 const DETAIL_SIZE_MIN = 6;
@@ -228,6 +228,7 @@ export class Ring {
 
   drawNodes(nodes, arcOf, byNode, isNarrow) {
     const named = nodes.length <= NODE_NAMES_MAX;
+    set(this.svg, "data-crowd", !named);
     const items = nodes.map((node) => ({ name: node.name, node, arc: arcOf.get(node.name), named, running: (byNode.get(node.name) ?? []).length, gap: isNarrow ? 15 : 9 }));
     keyed(this.layers.nodes, this.kept.nodes, items, {
       key: (item) => item.name, make: makeNode, update: updateNode,
@@ -253,7 +254,8 @@ export class Ring {
         style(node, "transform", `translate(${place.x.toFixed(1)}px, ${place.y.toFixed(1)}px)`);
       },
     });
-    keyed(this.layers.lines, this.kept.lines, runs.filter((run) => run.isGuest).slice(0, LINES_MAX), {
+    const guests = runs.filter((run) => run.isGuest);
+    keyed(this.layers.lines, this.kept.lines, guests.length > LINES_MAX ? [] : guests, {
       key: (item) => item.task.running.runId,
       make: () => s("path", { class: "line" }),
       update: (node, { line }) => set(node, "d", line),
