@@ -59,8 +59,8 @@ def create(
     from server.access import administration
     from server.postgres.urls import owner_url
 
-    wanted = _wanted(scope, name, user, expires)
-    made = administration.create(owner_url(_settings(config)), wanted)
+    wish = wanted(scope, name, user, expires)
+    made = administration.create(owner_url(_settings(config)), wish)
     if json:
         typer.echo(msgspec.json.encode(made).decode())
         return
@@ -75,7 +75,8 @@ def create(
     )
 
 
-def _wanted(scopes: list[str], name: str, user: int | None, expires: str | None) -> "Wanted":
+def wanted(scopes: list[str], name: str, user: int | None, expires: str | None) -> "Wanted":
+    """The token that the options ask for. Raises ConfigurationError."""
     from server.access.administration import Wanted
     from server.access.tokens import fault_of_scopes
     from server.durations import parse_duration

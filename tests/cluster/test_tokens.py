@@ -94,18 +94,10 @@ def test_a_whole_service_that_needs_tokens_from_the_first_to_the_last(service: S
     assert service.run("token", "revoke", f"rf_{reader['id']}").returncode == 0
     for port in range(service.port, service.port + 3):
         until(lambda port=port: ask(port, "/tasks", reader["token"]) == 401, "it is refused", 10)
-    assert service.run("token", "revoke", reader["id"]).stdout.endswith("was revoked before.\n")
-    assert service.run("token", "revoke", "0" * 12).returncode == 1
     leaks = [
         path for path in (service.folder / "var").rglob("*.log") if token in path.read_text(errors="replace")
     ]
     assert leaks == []
-
-
-@pytest.mark.parametrize("scope", ["", "everything", "operate,admin --user 1"])
-def test_a_token_that_cannot_be_is_not_made(service: Service, scope: str) -> None:
-    done = service.run("token", "create", "--scope", *scope.split(" "))
-    assert (done.returncode, done.stderr.startswith("ringfence: --scope: ")) == (2, True), done.stderr
 
 
 @pytest.fixture

@@ -137,3 +137,10 @@ def test_the_table_itself_refuses_a_token_that_cannot_be(database, scopes, user_
     with database.connect_as_owner() as owner, pytest.raises(psycopg.errors.CheckViolation) as refused:
         owner.execute(call)
     assert refused.value.diag.constraint_name == constraint
+
+
+def test_a_token_is_revoked_once_and_an_unknown_one_not_at_all(database):
+    made = make(database, "read")
+    assert [administration.revoke(database.owner_url, made.id) for _ in range(2)] == ["revoked", "already"]
+    with pytest.raises(administration.TokenError, match="There is no token 000000000000"):
+        administration.revoke(database.owner_url, "0" * 12)

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from server.access.tokens import ANYBODY, SCOPES, Caller, fault_of_scopes, id_in, make_token, named_id
+from server.cli.token import wanted
+from server.errors import ConfigurationError
 from server.settings import Settings
 from server.web.application import Services, make_application
 from server.web.contract.document import make_document
@@ -125,3 +127,23 @@ def test_what_is_no_token_has_no_id(text: str) -> None:
 )
 def test_scopes_that_no_token_can_have_are_named(scopes, user_id, is_right: bool) -> None:
     assert (fault_of_scopes(scopes, user_id) is None) == is_right
+
+
+@pytest.mark.parametrize(
+    ("scopes", "user", "expires", "said"),
+    [
+        ([""], None, None, "--scope: expected some of"),
+        (["money,everything"], None, None, "--scope: expected some of"),
+        (["operate", "admin"], 1, None, "--scope: a token of one account"),
+        (["read"], None, "soon", "--expires: "),
+    ],
+)
+def test_a_token_that_cannot_be_is_refused_with_the_option_that_is_wrong(
+    scopes, user, expires, said: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{said}"):
+        wanted(scopes, "", user, expires)
+
+
+def test_scopes_come_by_commas_and_by_repetition() -> None:
+    assert list(wanted(["money, read", "operate"], "", None, "90d").scopes) == ["money", "read", "operate"]
