@@ -7,8 +7,8 @@ Runs one instance on an embedded PostgreSQL of its own below var/bench, fills th
 as so many nodes would, and opens the page in Chromium. It turns from view to view, and in
 each counts the pieces of work that held up the browser (the Long Tasks API, which tells
 those of 50 ms and more), and the memory that is left after a collection of garbage. Exits
-with 1 if a piece took 100 ms or more, or if memory grew by a quarter from the first round
-of all views to the last.
+with 1 if a piece took 100 ms or more, or if memory grew by a quarter from the round in
+which all that the page keeps (2,000 events, 2,500 runs) was full to the last.
 
 What it does not show: a browser on a slow machine, and the time that the network takes.
 """
@@ -37,6 +37,8 @@ TASK_MS_MAX = 100.0
 GROWTH_MAX = 1.25
 LOAD_MS_MAX = 200.0
 SETTLE_SECONDS = 3.0
+FULL_SECONDS = 120.0
+"""After so long the page keeps as many events and runs as it ever does."""
 READY = "Ringfence is ready"
 
 
@@ -88,15 +90,17 @@ def watch(url: str, seconds: float) -> int:
         meter = Meter(page)
         loads = [first_moment(page, url) for _ in range(5)]
         each = max(2.0, min(10.0, seconds / len(VIEWS) / 2))
-        until = time.monotonic() + seconds
-        while time.monotonic() < until or len(rounds) < 2:
+        began = time.monotonic()
+        full = 0  # the round in which the page was full, or the second one of a shorter measurement
+        while time.monotonic() < began + seconds or len(rounds) < 2:
+            full += time.monotonic() < began + FULL_SECONDS
             rounds.append({})
             for view in VIEWS:
                 page.locator(f'.views a[data-view="{view}"]').click()
                 meter.forget()
                 time.sleep(each)
                 rounds[-1][view] = meter.burden()
-    return report(rounds, sorted(loads)[len(loads) // 2])
+    return report(rounds, min(full, len(rounds) - 1), sorted(loads)[len(loads) // 2])
 
 
 def first_moment(page: Page, url: str) -> float:
@@ -107,7 +111,8 @@ def first_moment(page: Page, url: str) -> float:
     return float(page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd"))
 
 
-def report(rounds: list[dict[str, Burden]], load_ms: float) -> int:
+def report(rounds: list[dict[str, Burden]], full: int, load_ms: float) -> int:
+    """Prints the figures; 0 if all limits are kept."""
     print(f"{'view':>10} {'longest piece':>14} {'elements':>9} {'memory first':>13} {'memory last':>12}")
     for view in VIEWS:
         first, last = rounds[0][view], rounds[-1][view]
@@ -117,8 +122,7 @@ def report(rounds: list[dict[str, Burden]], load_ms: float) -> int:
             f"{first.heap_mib:>9.1f} MiB {last.heap_mib:>8.1f} MiB"
         )
     longest = max(one.longest_task_ms for turn in rounds for one in turn.values())
-    # The first round of all is what fills the page; after it nothing may grow.
-    base, end = rounds[min(1, len(rounds) - 1)], rounds[-1]
+    base, end = rounds[full], rounds[-1]
     growth = max(end[view].heap_mib / base[view].heap_mib for view in VIEWS)
     print(f"loaded in {load_ms:.0f} ms, limit {LOAD_MS_MAX:g} ms")
     print(f"longest piece of work {longest:.0f} ms, limit {TASK_MS_MAX:g} ms")
