@@ -12,8 +12,8 @@ another client's a moment later, and not there when it is wanted. So
 Which of the two it is, nobody has to configure: PostgreSQL announces to a client which of its
 processes serves it, a pooler announces a number of its own, and the process that answers says
 its number when asked. A pooler in session mode is taken for one in transaction mode, which
-costs a fifth of a millisecond for each transaction. Settings don't travel in the startup packet, where a pooler would
-refuse or forget them.
+costs a fifth of a millisecond for each transaction. Settings don't travel in the startup
+packet, where a pooler would refuse or forget them.
 
 What can't go with a transaction is how it begins: behind a pooler the role or the database
 must give transactions the isolation that the service needs, or it does not connect.
