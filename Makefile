@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests mostly wait for processes, so two processors carry three of them.
+WORKERS := 3
 
 # What is installed is remembered by a stamp for each set of packages. A stamp is
 # younger than setup.py, so a start with nothing to install does not ask pip.
@@ -59,7 +61,7 @@ install: $(INSTALLED)
 # The browser is asked for where its tests are among those that run.
 test: $(INSTALLED_TEST)
 	@$(if $(ARGS),$(if $(findstring browser,$(ARGS)),tests/browser/install-chromium),tests/browser/install-chromium)
-	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup $(ARGS)
 
 check: $(INSTALLED_CHECK)
 	$(BIN)/ruff check .
