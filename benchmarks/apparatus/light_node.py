@@ -19,9 +19,7 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic, perf_counter
 from typing import Any
 
-import psycopg
 from psycopg import sql
-from psycopg.rows import namedtuple_row
 
 from server.cluster.heartbeat import STATEMENTS as CLUSTER
 from server.cluster.membership import GATHER_SECONDS
@@ -30,7 +28,8 @@ from server.cron.hearing import is_urgent
 from server.cron.recorder import STATEMENTS as CRON
 from server.cron.scheduler import VIEW_SECONDS_MAX
 from server.node import CHANNELS
-from server.postgres.dsn import connection_string
+from server.postgres.profile import Profile
+from server.postgres.sessions import TimedAsyncConnection
 from server.postgres.statements import load
 from server.waking import Waker
 
@@ -39,7 +38,7 @@ RUN_SECONDS = 0.2
 TTL_SECONDS = 15.0
 PROBE_SECONDS = 5.0
 LISTENING = load("server.postgres", "schema.sql")["listening_channels"]
-Connection = psycopg.AsyncConnection[Any]
+CALL_SECONDS_MAX = 60.0
 
 
 @dataclass(frozen=True)
@@ -127,10 +126,12 @@ class LightNode:
             if isinstance(end, Exception):
                 raise end
 
-    async def _connect(self, part: str) -> Connection:
+    async def _connect(self, part: str) -> TimedAsyncConnection:
         settings = {"synchronous_commit": "off"} if part == "heartbeat" else {}
-        conninfo = connection_string(self._setting.url, f"{self.name} {part}", **settings)
-        return await psycopg.AsyncConnection.connect(conninfo, autocommit=True, row_factory=namedtuple_row)
+        profile = Profile(
+            self._setting.url, f"{self.name} {part}", call_seconds_max=CALL_SECONDS_MAX, settings=settings
+        )
+        return await TimedAsyncConnection.open(profile)
 
     async def _ask(self, statement: str, params: dict[str, Any] | None = None) -> list[Any]:
         async with self._rest:
