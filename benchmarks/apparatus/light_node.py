@@ -13,6 +13,7 @@ that of money, which says nothing here.
 import asyncio
 import json
 import random
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -114,6 +115,13 @@ class LightNode:
         self._refresh.set()
         parts: list[Callable[[], Any]] = [self._beat, self._listen, self._keep_members, self._schedule]
         self._parts = [asyncio.create_task(part()) for part in parts]
+        for part in self._parts:
+            part.add_done_callback(self._ended)
+
+    def _ended(self, part: "asyncio.Task[None]") -> None:
+        """Says at once what ended a part before its time: without it the figures would be of fewer nodes."""
+        if not part.cancelled():
+            print(f"{self.name}: {part.exception()!r}", file=sys.stderr, flush=True)
 
     async def leave(self) -> None:
         """Ends everything. Raises what ended a part before its time."""

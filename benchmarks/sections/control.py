@@ -132,6 +132,10 @@ def _level(postgres: Postgres, database: Database, crowd: Crowd, given: tuple[in
     cores, client_cores, wal_bytes = ((new - old) / seconds for new, old in zip(after, before, strict=True))
     heartbeats = sorted(one for report in seen for one in report["heartbeats"])
     deliveries = sorted(one for report in seen for one in report["deliveries"])
+    if not heartbeats or not deliveries:
+        raise BenchmarkError(
+            f"{nodes} nodes: {len(heartbeats)} heartbeats and {len(deliveries)} notifications"
+        )
     counts: dict[str, float] = {}
     for report in seen:
         for what, number in report["counts"].items():
