@@ -225,9 +225,7 @@ class Node:
             told_by_guardian=lambda message: self._runner.told_by_guardian(message) if self._runner else None,
             guardian_gone=self._guardian_gone,
         )
-        address = (
-            f"{self.settings.http.scheme}://{self.settings.http.host}:{self.settings.node_port(self.number)}"
-        )
+        address = f"{self.settings.http.scheme}://{self.settings.http.own_name}:{self.settings.node_port(self.number)}"
         join = self._membership.join(events, self._catalogue.names, address, os.getpid())
         tenure = await self._unless_stopped(join)
         if tenure is None:

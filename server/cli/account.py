@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from server.cli.options import token_headers
-from server.cli.trust import connection_to
+from server.cli.trust import connection_to, is_here
 from server.errors import RingfenceError
 
 CALL_SECONDS_MAX = 10.0
@@ -48,9 +48,13 @@ class Service:
             connection = connection_to(self.scheme, self._host, self._port, seconds_max)
             connection.connect()
         except ConnectionRefusedError:
-            raise ServiceError(
-                f"Nothing listens at {self.url}. Start the service in another terminal:  make run"
-            ) from None
+            advice = (
+                "Start the service in another terminal:  make run"
+                if is_here(self._host)
+                else "Does the service run there, with http.host: 0.0.0.0? As it comes it listens on its own "
+                "host alone."
+            )
+            raise ServiceError(f"Nothing listens at {self.url}. {advice}") from None
         except OSError as error:
             raise ServiceError(f"{self.url} can't be reached: {error}") from None
         self.family, self.address = connection.sock.family, connection.sock.getpeername()

@@ -13,6 +13,7 @@ from server.errors import RingfenceError
 
 ANSWER_SECONDS_MAX = 5.0
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
+HOW_TO_SHOW_ONE = " Here: `--token-file FILE`, or the variable RINGFENCE_TOKEN."
 FINAL_STATUSES = frozenset({400, 401, 403, 404, 422})
 
 
@@ -22,7 +23,8 @@ class RefusedError(RingfenceError):
     code = "refused"
 
     def __init__(self, problem: dict[str, Any], status: int) -> None:
-        super().__init__(str(problem.get("detail") or problem.get("title") or f"it answered {status}"))
+        said = str(problem.get("detail") or problem.get("title") or f"it answered {status}")
+        super().__init__(said + (HOW_TO_SHOW_ONE if problem.get("code") == "unauthenticated" else ""))
         self.problem = problem
         self.http_status = status
 

@@ -35,7 +35,7 @@ def trusting(host: str) -> ssl.SSLContext:
             context.load_verify_locations(settings.home / settings.http.tls_certificate)
             # The certificate itself is enough, without the one of its issuer.
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    context.check_hostname = not _is_here(host)
+    context.check_hostname = not is_here(host)
     return context
 
 
@@ -46,7 +46,8 @@ def _unverified() -> ssl.SSLContext:
     return context
 
 
-def _is_here(host: str) -> bool:
+def is_here(host: str) -> bool:
+    """Whether a name or an address is this host's own for certain."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

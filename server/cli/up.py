@@ -16,6 +16,7 @@ from pathlib import Path
 
 from server.cli import configuration, lock, ports, processes
 from server.cli.migrate import migrate
+from server.cli.names_held import refuse_held_names
 from server.cli.readiness import Readiness, StartFailedError, address
 from server.cli.screen import Screen
 from server.cli.signals import Level, Signals, StopRequested
@@ -78,6 +79,7 @@ class Up:
             raise StartFailedError(ports.describe(taken, self._settings))
         if self._server is not None:
             self._prepare_database(self._server)
+        refuse_held_names(self._settings, self._signals.wait)
         configuration.write(self._settings)
         socket_folder.make_socket_folder(self._settings.var_folder)
         self._supervisor.start()

@@ -82,3 +82,15 @@ select v.version,
 select n.state
   from nodes as n
  where n.name = %(name)s;
+
+-- name: leases_of
+-- Who holds these names by a lease that has not passed.
+select n.name,
+       n.host,
+       n.incarnation,
+       extract(epoch from n.lease_expires_at)::float8 as lease_ends
+  from nodes as n
+ where n.name = any(%(names)s)
+   and n.state <> 'dead'
+   and n.lease_expires_at > clock_timestamp()
+ order by n.name;

@@ -6,6 +6,8 @@ rights that belong to it. Beside the revision they keep which older versions of
 the code go on working on it (see schema_fit.py).
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -16,9 +18,11 @@ from alembic.script import ScriptDirectory
 from psycopg import conninfo, sql
 from psycopg.rows import tuple_row
 from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from server.errors import SchemaMismatchError
+from server.postgres.faults import reason_of
 from server.postgres.profile import Profile
 from server.postgres.schema import check_fit, found_schema
 from server.postgres.schema_fit import Fit, Schema, fits, remark
@@ -101,7 +105,7 @@ def upgrade(owner_url: str, application_url: str | None = None) -> list[str]:
     application_url: given when the application has a role of its own.
     Returns the revisions that were run, oldest first.
     """
-    with engine(owner_url).begin() as connection:
+    with _permitted(owner_url), engine(owner_url).begin() as connection:
         begin_alone(connection)
         session = _session(connection)
         before = found_schema(session)
@@ -124,6 +128,23 @@ def upgrade(owner_url: str, application_url: str | None = None) -> list[str]:
             before=before.revision,
         )
     return ran
+
+
+@contextlib.contextmanager
+def _permitted(owner_url: str) -> Iterator[None]:
+    """Turns a lack of rights, which most often is a lack of database.owner_url, into a message."""
+    try:
+        yield
+    except (ProgrammingError, psycopg.errors.InsufficientPrivilege) as error:
+        refusal = error.orig if isinstance(error, ProgrammingError) else error
+        if not isinstance(refusal, psycopg.errors.InsufficientPrivilege):
+            raise
+        named = conninfo.conninfo_to_dict(owner_url)
+        raise SchemaMismatchError(
+            f"the role {named.get('user', '')} may not make the tables in the database "
+            f"{named.get('dbname', '')} ({reason_of(refusal)}): name the role that owns the database in "
+            "database.owner_url"
+        ) from None
 
 
 def downgrade(owner_url: str, revision: str) -> None:

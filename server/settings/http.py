@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import socket
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -11,6 +12,7 @@ from server.settings.kinds import OneSecondOrMore, Port, Section, Takes
 
 _RATE = re.compile(r"([1-9]\d{0,8})/(s|min|h)(?: burst ([1-9]\d{0,8}))?")
 _UNIT_SECONDS = {"s": 1, "min": 60, "h": 3600}
+EVERY_ADDRESS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 it is compared with
 _HOST = re.compile(r"\*|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
@@ -114,6 +116,11 @@ class Http(Section):
     tls_key: Path | None = Field(
         None, description="The file with its key; `null`: it is in the same file. Without a password."
     )
+
+    @property
+    def own_name(self) -> str:
+        """By what others call this host: `host`, or its name where that stands for all of its addresses."""
+        return socket.gethostname() if self.host in EVERY_ADDRESS else self.host
 
     @property
     def scheme(self) -> str:

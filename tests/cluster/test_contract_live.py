@@ -73,7 +73,8 @@ def test_every_curl_line_of_the_readme_does_what_the_readme_says(live: Service, 
     (live.folder / "my-token").write_text(live.run("token", "create", "--scope", "admin").stdout)
     with_token = 'curl -s http://127.0.0.1:8000/nodes -H "Authorization: Bearer $(cat my-token)"'
     until(lambda: ask(live, with_token)[0] == 200, "the token is known")
-    lines = list(curl_lines((project / "README.md").read_text(encoding="utf-8")))
+    text = (project / "README.md").read_text(encoding="utf-8")
+    lines = [line for line in curl_lines(text) if "http://10." not in line.text]  # see test_second_host.py
     assert len(lines) >= 17
     for line in lines:
         status, text = ask(live, line.text)

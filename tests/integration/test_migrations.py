@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from alembic import command
 
+from server.errors import SchemaMismatchError
 from server.postgres import migrations
 from server.postgres.schema import found_schema, newest_revision
 
@@ -147,3 +148,10 @@ def test_every_function_has_a_pinned_search_path(database):
             " and not coalesce(p.proconfig, '{}') && array['search_path=pg_catalog, public, pg_temp']"
         ).fetchall()
         assert loose == []
+
+
+def test_a_role_that_may_not_make_the_tables_is_told_which_setting_names_the_one_that_may(empty_database):
+    with pytest.raises(SchemaMismatchError, match="the role ringfence may not make the tables") as caught:
+        migrations.upgrade(empty_database.application_url)
+    assert "database.owner_url" in str(caught.value)
+    assert "permission denied for schema public" in str(caught.value)
