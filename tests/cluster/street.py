@@ -128,6 +128,10 @@ class Street:
         done = self.run(THIRD, f"{line} --once --json")
         return json.loads(done.stdout) if done.returncode == 0 else {}
 
+    def testimony(self) -> list[dict[str, Any]]:
+        """What the jobs themselves wrote."""
+        return [json.loads(line) for line in self.witness.read_text().splitlines()]
+
     def kill_second(self) -> None:
         """The whole host where it is one, else all that it runs."""
         if isinstance(self.hosts, Namespaces):
