@@ -85,3 +85,15 @@ def clear_stale(folder: Path, name: str, keep: Path) -> None:
             continue
         if is_proven_dead(LockIdentity(boot_id(), str(path), status.st_dev, status.st_ino)):
             path.unlink(missing_ok=True)
+
+
+def may_any_live(folder: Path) -> bool:
+    """Whether a node of this folder may live: a lock file that nobody can be proven to have let go."""
+    for path in folder.glob("*.lock"):
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            continue
+        if not is_proven_dead(LockIdentity(boot_id(), str(path), status.st_dev, status.st_ino)):
+            return True
+    return False

@@ -63,6 +63,9 @@ def see_both(street: Street, top: str) -> None:
         assert hosts == {"node-1": "host-1", "node-2": "host-1", "node-7": "host-2"}
         # Not that of every address, which would lead nowhere.
         assert {"http://host-1:8001", "http://host-2:8007"} <= {node["url"] for node in seen}
+        # The second host's public port is its own instance's.
+        examined = street.run(SECOND, ".venv/bin/ringfence doctor").stdout
+        assert re.search(r"^ok +ports .*run here without `ringfence up`$", examined, re.MULTILINE), examined
         nobody = street.run(THIRD, f"{top.replace(':8007', ':8008')} --once")
         assert "with http.host: 0.0.0.0?" in nobody.stderr, nobody
     refused = street.run(THIRD, f"{top.partition(' --token')[0]} --once")

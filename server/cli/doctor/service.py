@@ -7,6 +7,7 @@ from pathlib import Path
 from server.cli import configuration, lock, ports
 from server.cli.doctor.finding import Finding, fault, ok, warning
 from server.cli.readiness import is_ready
+from server.cluster.lifelock import may_any_live
 from server.errors import ConfigurationError
 from server.settings import Settings
 from server.supervised import stop_seconds
@@ -29,11 +30,16 @@ def _check_ports(settings: Settings, running: lock.Holder | None) -> Iterator[Fi
         return
     if not taken:
         yield ok("ports", f"{span} are free")
-    elif running is not None and all(
-        is_ready(port.host, port.number, settings.http.scheme) for port in taken
-    ):
+        return
+    answers = all(is_ready(port.host, port.number, settings.http.scheme) for port in taken)
+    if answers and running is not None:
         yield ok(
             "ports", f"{span}: {len(taken)} are served by the `ringfence up` that runs (pid {running.pid})"
+        )
+    elif answers and may_any_live(settings.var_folder / "run" / "locks"):
+        # systemd, a supervisord of its own, or a person who typed `ringfence serve`.
+        yield ok(
+            "ports", f"{span}: {len(taken)} are served by instances that run here without `ringfence up`"
         )
     else:
         said = ports.describe(taken, settings).splitlines()
