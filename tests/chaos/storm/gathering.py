@@ -68,7 +68,8 @@ def wait_for_rest(stage: Stage, evidence: Evidence, tasks: int) -> Census | None
 def _owners(stage: Stage) -> Iterator[tuple[str, dict[str, str]]]:
     for number in stage.numbers:
         url = f"http://{stage.network.host(number)}:{stage.port + number}/tasks"
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        request = urllib.request.Request(url, headers={"Authorization": f"Bearer {stage.postgres.token}"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
             yield f"node-{number}", {task["name"]: task["owner"] for task in json.load(answer)["tasks"]}
 
 

@@ -10,6 +10,8 @@ from urllib.parse import quote
 import psycopg
 from psycopg.rows import dict_row
 
+from server.access import administration
+from server.access.administration import Wanted
 from server.postgres import data_folder, migrations
 from server.postgres.embedded import EmbeddedServer
 
@@ -39,6 +41,8 @@ class StormPostgres:
         with psycopg.connect(self.server.owner_url, autocommit=True) as connection:
             connection.execute(GUARDED_TABLE)
             connection.execute(f"grant insert, select on storm_writes to {data_folder.APPLICATION_ROLE}")
+        # Nodes that others can reach ask for one.
+        self.token = administration.create(self.server.owner_url, Wanted(scopes=["read"])).token
         role, port, name = data_folder.APPLICATION_ROLE, data_folder.PORT, data_folder.DATABASE
         self.application_url = (
             f"postgresql://{role}@{quote(host)}:{port}/{name}" if host else self.server.application_url
