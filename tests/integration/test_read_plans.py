@@ -49,6 +49,7 @@ def values() -> dict[str, object]:
         "name": "task-3",
         "task": "task-3",
         "node": "node-1",
+        "names": ["node-1", "node-2"],
         "status": "failed",
         "since": middle - timedelta(hours=2),
         "until": middle + timedelta(hours=2),
