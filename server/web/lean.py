@@ -9,6 +9,7 @@ refuse it.
 
 import asyncio
 import re
+import select
 import time
 from collections.abc import Awaitable, Mapping
 from email.utils import formatdate
@@ -175,6 +176,16 @@ class _Fork(HTTPMessageDelegate):
         self._door.patience.end(self)
         if self._other is not None:
             self._other.on_connection_close()
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether something has come that the loop has not read, or not handed on."""
+        stream = self._connection.stream
+        if stream.closed():
+            return False
+        arrivals = select.poll()
+        arrivals.register(stream.fileno(), select.POLLIN)
+        return not stream.reading() or bool(arrivals.poll(0))
 
     def close(self) -> None:
         """Closes the connection."""

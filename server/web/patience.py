@@ -10,7 +10,9 @@ head and each body: a fifth of a request.
     one too many              the connection that is silent longest makes room; if none
                               is, the longest unfinished body; else the new one is refused
 
-What is executed already is never cut off by this: its answer may be the only one.
+What is executed already is never cut off by this: its answer may be the only one. Nor is
+what has come while the event loop was kept from reading it: that is our slowness, not the
+client's.
 """
 
 import asyncio
@@ -30,6 +32,10 @@ class Arriving(Protocol):
 
     since: float
     head_at: float | None
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether something of it has come that this process has not looked at."""
 
     def close(self) -> None:
         """Closes its connection."""
@@ -67,13 +73,13 @@ class Patience:
         """Closes the connections on which no head has come for so long."""
         now = time.perf_counter()
         for request in tuple(self._arriving):
-            if request.head_at is None and now - request.since > seconds:
+            if request.head_at is None and now - request.since > seconds and not request.is_unread:
                 self._close(request, "idle")
 
     def make_room(self) -> bool:
         """Closes the connection that can be missed best; False if each has a request under way."""
-        silent = next((request for request in self._arriving if request.head_at is None), None)
-        chosen = silent or next(iter(self._arriving), None)
+        silent = next((one for one in self._arriving if one.head_at is None and not one.is_unread), None)
+        chosen = silent or next((one for one in self._arriving if not one.is_unread), None)
         if chosen is None:
             return False
         self._close(chosen, "room")

@@ -128,6 +128,18 @@ async def test_who_waits_for_an_answer_is_not_too_slow(impatient, service):
     writer.close()
 
 
+@pytest.mark.gen_test
+async def test_a_request_that_the_node_was_too_slow_to_read_is_neither_idle_nor_makes_room(service):
+    reader, writer = await service.connect()
+    await until(lambda: service.door.patience._arriving)
+    # Until it is awaited the node's event loop has no turn, like one that a busy machine holds up.
+    writer.write(post(b'{"userId":1,"amount":2}'))
+    service.door.patience.close_idle(0)
+    assert not service.door.patience.make_room()
+    assert (await read_answer(reader)).status == 200
+    writer.close()
+
+
 # Too many clients
 
 
