@@ -30,7 +30,8 @@ from server.errors import (
     UnsupportedMediaTypeError,
 )
 from server.web.contract import examples
-from server.web.contract.operations import OPERATIONS, Errors, Operation, Query
+from server.web.contract.operation import Errors, Operation, Query
+from server.web.contract.operations import OPERATIONS
 from server.web.contract.refusals import REFERENCE, any_of, name_of, refusal, refusals, schema_of
 from server.web.edge import HostNotAllowedError, RateLimitedError
 from server.web.gate import COOKIE
