@@ -2,9 +2,11 @@
 
 `status` is the HTTP status of the answer and `code` the stable word that
 clients may rely on. The text of a message is for people and may change.
+
+Here are the roots, and what more than one part raises. What one part alone
+refuses stands beside it: money/refusals.py, access/refusals.py, web/refusals.py.
 """
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 
@@ -73,27 +75,6 @@ class OverloadedError(DatabaseUnavailableError):
         super().__init__(f"{queued} {what} already; nothing has happened. Try again.")
 
 
-class NotSentError(DatabaseUnavailableError):
-    """A movement waited until its deadline and was not sent; nothing has happened to it."""
-
-    code = "overloaded"
-    title = "Too many requests wait"
-
-    def __init__(self) -> None:
-        super().__init__("The movement could not be sent in time; nothing has happened. Try again.")
-
-
-class AccountBusyError(DatabaseUnavailableError):
-    """Another transaction held the account until the deadline; nothing has happened."""
-
-    code = "account_busy"
-    title = "The account is held by another transaction"
-
-    def __init__(self, user_ids: Sequence[int]) -> None:
-        which = f"User {user_ids[0]}" if len(user_ids) == 1 else "One of the accounts"
-        super().__init__(f"{which} is held by another transaction; nothing has happened. Try again.")
-
-
 class RequestError(RingfenceError):
     """The request can't be understood or accepted as it is."""
 
@@ -107,45 +88,6 @@ class InvalidJsonError(RequestError):
 
     code = "invalid_json"
     title = "The body is not JSON"
-
-
-class UnsupportedMediaTypeError(RequestError):
-    """The body is of a kind that this route does not take."""
-
-    status = 415
-    code = "unsupported_media_type"
-    title = "Unsupported media type"
-
-
-class NotAcceptableError(RequestError):
-    """The client takes none of the kinds of answers that this route gives."""
-
-    status = 406
-    code = "not_acceptable"
-    title = "Not acceptable"
-
-
-class HeadTooLargeError(RequestError):
-    """The head of the request is larger than any route takes."""
-
-    status = 431
-    code = "head_too_large"
-    title = "The head of the request is too large"
-
-
-class BodyTooLargeError(RequestError):
-    """The body is larger than this route takes."""
-
-    status = 413
-    code = "body_too_large"
-    title = "The body is too large"
-
-    def __init__(self, limit_bytes: int) -> None:
-        super().__init__(f"The body may have up to {limit_bytes} bytes.")
-        self.limit_bytes = limit_bytes
-
-    def members(self) -> dict[str, Any]:
-        return {"limitBytes": self.limit_bytes}
 
 
 class InvalidRequestError(RequestError):
@@ -166,26 +108,6 @@ class InvalidRequestError(RequestError):
         return {"errors": [{"pointer": f"#{pointer}", "detail": fault} for pointer, fault in self.faults]}
 
 
-class RouteNotFoundError(RequestError):
-    """There is nothing at this path."""
-
-    status = 404
-    code = "not_found"
-    title = "Not found"
-
-
-class MethodNotAllowedError(RequestError):
-    """The path exists, and does not take this method."""
-
-    status = 405
-    code = "method_not_allowed"
-    title = "Method not allowed"
-
-    def __init__(self, method: str, allowed: list[str]) -> None:
-        super().__init__(f"{method} is not allowed here; allowed: {', '.join(allowed)}.")
-        self.allowed = allowed
-
-
 class UserNotFoundError(RequestError):
     """There is no account with this id."""
 
@@ -199,14 +121,6 @@ class UserNotFoundError(RequestError):
 
     def members(self) -> dict[str, Any]:
         return {"userId": self.user_id}
-
-
-class NotYetOpenedError(UserNotFoundError):
-    """The account was opened later than the moment that was asked for."""
-
-    def __init__(self, user_id: int, moment: str) -> None:
-        RequestError.__init__(self, f"User {user_id} was opened later than {moment}.")
-        self.user_id = user_id
 
 
 class TaskNotFoundError(RequestError):
@@ -225,139 +139,12 @@ class RunNotFoundError(RequestError):
     title = "Run not found"
 
 
-class MovementNotFoundError(RequestError):
-    """No movement of money carries this request id."""
-
-    status = 404
-    code = "no_movement"
-    title = "No such movement"
-
-
 class ConflictError(RingfenceError):
     """The request is right, and the state of things refuses it."""
 
     status = 409
     code = "conflict"
     title = "Conflict"
-
-
-class BalanceRefusedError(ConflictError):
-    """A rule on balances refused a movement.
-
-    Units: balance and amount are whole minor units; balance is the one that the
-    database saw when it refused.
-    """
-
-    def __init__(self, user_id: int, balance: int, amount: int) -> None:
-        super().__init__(self.describe(user_id, balance, amount))
-        self.user_id = user_id
-        self.balance = balance
-        self.amount = amount
-
-    @staticmethod
-    def describe(user_id: int, balance: int, amount: int) -> str:
-        return f"User {user_id} has {balance}, which does not allow a change of {amount}."
-
-
-class InsufficientFundsError(BalanceRefusedError):
-    """The balance would pass below zero."""
-
-    code = "insufficient_funds"
-    title = "Insufficient funds"
-
-    @staticmethod
-    def describe(user_id: int, balance: int, amount: int) -> str:
-        return f"User {user_id} has {balance}, which is {amount - balance} less than the {amount} asked for."
-
-    def members(self) -> dict[str, Any]:
-        return {
-            "userId": self.user_id,
-            "amount": self.amount,
-            "balance": self.balance,
-            "shortfall": self.amount - self.balance,
-        }
-
-
-class BalanceLimitError(BalanceRefusedError):
-    """The balance would pass above the largest integer that JSON clients read exactly."""
-
-    code = "balance_limit"
-    title = "The balance would be too large"
-
-    def members(self) -> dict[str, Any]:
-        return {"userId": self.user_id, "amount": self.amount, "balance": self.balance}
-
-
-class RequestIdReusedError(RequestError):
-    """The request id was used with another user, amount or operation."""
-
-    status = 422
-    code = "request_id_reused"
-    title = "The request id was used for something else"
-
-    def __init__(self, request_id: str) -> None:
-        super().__init__(f"Request id {request_id} was used with another user, amount or operation.")
-        self.request_id = request_id
-
-    def members(self) -> dict[str, Any]:
-        return {"requestId": self.request_id}
-
-
-class InvalidIdempotencyKeyError(RequestError):
-    """The header Idempotency-Key is not one that is taken."""
-
-    code = "invalid_idempotency_key"
-    title = "The Idempotency-Key is not valid"
-
-
-class IdempotencyKeyReusedError(RequestError):
-    """The key was used with another request."""
-
-    status = 422
-    code = "idempotency_key_reused"
-    title = "The Idempotency-Key was used for something else"
-
-    def __init__(self, key: str) -> None:
-        super().__init__(
-            f"Idempotency-Key {key} was used with another user, amount or operation; take a new key."
-        )
-        self.key = key
-
-    def members(self) -> dict[str, Any]:
-        return {"idempotencyKey": self.key}
-
-
-class IdempotencyConflictError(ConflictError):
-    """The first request of this key is still under way."""
-
-    code = "idempotency_conflict"
-    title = "The first request of this Idempotency-Key is under way"
-
-    def __init__(self, key: str) -> None:
-        super().__init__(
-            f"The first request with Idempotency-Key {key} has no outcome yet. Repeat it later, as it is."
-        )
-        self.key = key
-
-    def members(self) -> dict[str, Any]:
-        return {"idempotencyKey": self.key}
-
-
-class OutcomeUnknownError(DatabaseUnavailableError):
-    """The request was sent to the database and no answer came in time."""
-
-    code = "outcome_unknown"
-    title = "The outcome is not known"
-
-    def __init__(self, request_id: str) -> None:
-        super().__init__(
-            "The movement was sent and its answer did not come back. It may have taken effect: "
-            f"ask GET /requests/{request_id}, or repeat with the same requestId."
-        )
-        self.request_id = request_id
-
-    def members(self) -> dict[str, Any]:
-        return {"requestId": self.request_id}
 
 
 class TaskRefusedError(ConflictError):

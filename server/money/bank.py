@@ -21,19 +21,19 @@ from uuid import UUID
 
 import psycopg
 
-from server.errors import (
-    IdempotencyConflictError,
-    IdempotencyKeyReusedError,
-    MovementNotFoundError,
-    NotYetOpenedError,
-    OutcomeUnknownError,
-    UserNotFoundError,
-)
+from server.errors import UserNotFoundError
 from server.money.amounts import Movement
 from server.money.batcher import Batcher
 from server.money.outcomes import Operation
 from server.money.postings import NO_WISH, Listing, Posted, Posting, Wish
 from server.money.records import Account, Entry, EntryPage, Opened, PastBalance
+from server.money.refusals import (
+    IdempotencyConflictError,
+    IdempotencyKeyReusedError,
+    MovementNotFoundError,
+    NotYetOpenedError,
+    OutcomeUnknownError,
+)
 from server.money.request_ids import RequestIds, derived_id, fingerprint
 from server.postgres.connections import ANSWER_SECONDS_MAX, Database, UnansweredError
 from server.postgres.faults import ONE_ENTRY_PER_REQUEST, constraint_of

@@ -41,10 +41,11 @@ import psycopg
 import structlog
 
 from server import tracing
-from server.errors import OutcomeUnknownError, UnexpectedError
+from server.errors import UnexpectedError
 from server.money.figures import MoneyFigures
 from server.money.postings import Listing, Posted, Posting, Request
 from server.money.pulse import Tally
+from server.money.refusals import OutcomeUnknownError
 from server.money.request_ids import RequestIds
 from server.money.sender import Sender
 from server.money.waiting import Waiting

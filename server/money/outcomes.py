@@ -7,18 +7,17 @@ repeated request is the first one, byte for byte.
 from collections.abc import Mapping
 from typing import Literal
 
-from server.errors import (
+from server.errors import RingfenceError, UserNotFoundError
+from server.money.amounts import Movement
+from server.money.postings import Posted
+from server.money.records import Receipt
+from server.money.refusals import (
     BalanceLimitError,
     BalanceRefusedError,
     IdempotencyKeyReusedError,
     InsufficientFundsError,
     RequestIdReusedError,
-    RingfenceError,
-    UserNotFoundError,
 )
-from server.money.amounts import Movement
-from server.money.postings import Posted
-from server.money.records import Receipt
 
 Operation = Literal["withdraw", "deposit"]
 

@@ -5,13 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from server.errors import (
+from server.errors import DatabaseUnavailableError, RingfenceError
+from server.money.refusals import (
     AccountBusyError,
-    DatabaseUnavailableError,
     IdempotencyConflictError,
     NotSentError,
     OutcomeUnknownError,
-    RingfenceError,
 )
 
 

@@ -5,8 +5,9 @@ from collections import deque
 from collections.abc import Iterator
 from time import monotonic
 
-from server.errors import NotSentError, OverloadedError
+from server.errors import OverloadedError
 from server.money.postings import Listing, Posted, Posting, Request
+from server.money.refusals import NotSentError
 
 QUEUE_MOVEMENTS_MAX = 100_000  # ten of the largest lists; two or three seconds of work
 QUEUE_SECONDS_MAX = 8.0

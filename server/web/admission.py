@@ -9,14 +9,14 @@ from collections.abc import Collection
 
 from tornado.httputil import HTTPHeaders
 
-from server.errors import (
+from server.errors import RequestError
+from server.web.limits import HEAD_BYTES_MAX, HEAD_LINES_MAX
+from server.web.refusals import (
     BodyTooLargeError,
     HeadTooLargeError,
     NotAcceptableError,
-    RequestError,
     UnsupportedMediaTypeError,
 )
-from server.web.limits import HEAD_BYTES_MAX, HEAD_LINES_MAX
 
 BODY_BYTES_MAX = 64 * 1024
 _LENGTH_DIGITS_MAX = 18

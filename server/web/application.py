@@ -9,7 +9,6 @@ from prometheus_client import CollectorRegistry
 from tornado.web import Application, RequestHandler
 
 from server import __version__, tracing
-from server.errors import RouteNotFoundError
 from server.web import (
     audit,
     cluster,
@@ -29,6 +28,7 @@ from server.web.lean import FrontDoor
 from server.web.metrics.registry import Scrape, make_scrape
 from server.web.metrics.requests import ConnectionCollector, RequestMetrics
 from server.web.page_files import HTML, PageFiles
+from server.web.refusals import RouteNotFoundError
 from server.web.replies import JSON
 from server.web.routes import Route
 from server.web.services import Services

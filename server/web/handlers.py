@@ -19,9 +19,10 @@ from tornado.web import HTTPError, RequestHandler, stream_request_body
 from server import tracing
 from server.access.audit import Origin
 from server.access.tokens import ANYBODY, Caller
-from server.errors import BodyTooLargeError, MethodNotAllowedError, RingfenceError
+from server.errors import RingfenceError
 from server.web import admission, problem
 from server.web.parameters import Parameters
+from server.web.refusals import BodyTooLargeError, MethodNotAllowedError
 from server.web.replies import ALWAYS, JSON, Reply, of_error
 from server.web.request_id import request_id
 from server.web.services import Services

@@ -11,7 +11,7 @@ import re
 
 from tornado.httputil import HTTPHeaders
 
-from server.errors import InvalidIdempotencyKeyError
+from server.web.refusals import InvalidIdempotencyKeyError
 
 NAME = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"

@@ -1,8 +1,8 @@
 """The page's files over HTTP. The page itself is what `/` answers browsers (application.py)."""
 
-from server.errors import RouteNotFoundError
 from server.web.handlers import JsonHandler
 from server.web.page_files import MEDIA_TYPES, PageFiles
+from server.web.refusals import RouteNotFoundError
 from server.web.routes import Route
 from server.web.services import Services
 

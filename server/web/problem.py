@@ -16,14 +16,9 @@ import msgspec
 from tornado.web import HTTPError
 
 from server.access.refusals import AccessError
-from server.errors import (
-    DatabaseUnavailableError,
-    MethodNotAllowedError,
-    RequestError,
-    RingfenceError,
-    UnexpectedError,
-)
+from server.errors import DatabaseUnavailableError, RequestError, RingfenceError, UnexpectedError
 from server.web.edge import RateLimitedError
+from server.web.refusals import MethodNotAllowedError
 
 CONTENT_TYPE = "application/problem+json"
 TYPE_BASE = "urn:ringfence:problem:"

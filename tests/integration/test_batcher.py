@@ -8,9 +8,10 @@ import pytest
 from ledger_calls import balances_of, history_of, open_accounts
 from money_path import MoneyPath, answers, frozen
 
-from server.errors import NotSentError, OutcomeUnknownError, OverloadedError
+from server.errors import OverloadedError
 from server.money import waiting
 from server.money.postings import Wish
+from server.money.refusals import NotSentError, OutcomeUnknownError
 
 NOBODY = 10**12
 

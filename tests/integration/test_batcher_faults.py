@@ -10,14 +10,9 @@ from ledger_calls import balances_of, history_of, open_accounts
 from money_path import MoneyPath, answers, frozen
 from structlog.testing import capture_logs
 
-from server.errors import (
-    DatabaseUnavailableError,
-    IdempotencyConflictError,
-    NotSentError,
-    OutcomeUnknownError,
-    UnexpectedError,
-)
+from server.errors import DatabaseUnavailableError, UnexpectedError
 from server.money.postings import Wish
+from server.money.refusals import IdempotencyConflictError, NotSentError, OutcomeUnknownError
 
 POST_BATCH = "function post_batch(bigint[], bigint[], uuid[], text[], text[], boolean)"
 

@@ -10,8 +10,8 @@ from http_service import until_somebody_waits_for_a_lock
 from ledger_calls import balances_of, history_of, open_accounts
 from money_path import MoneyPath, answers, held
 
-from server.errors import AccountBusyError
 from server.money.postings import Wish
+from server.money.refusals import AccountBusyError
 
 HOLD_SECONDS = 10.0
 

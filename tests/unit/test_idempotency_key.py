@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
-from server.errors import InvalidIdempotencyKeyError
 from server.web.idempotency import KEY_CHARACTERS_MAX, NAME, key_of
+from server.web.refusals import InvalidIdempotencyKeyError
 
 VISIBLE = "".join(map(chr, range(0x21, 0x7F)))
 visible_texts = st.text(VISIBLE, min_size=1, max_size=KEY_CHARACTERS_MAX)

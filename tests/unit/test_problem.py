@@ -11,38 +11,41 @@ from tornado.httputil import HTTPHeaders
 from tornado.web import HTTPError
 
 from server import errors
+from server.access import refusals as access
+from server.money import refusals as money
 from server.postgres.connections import UnansweredError
 from server.web import admission, problem
+from server.web import refusals as web
 from server.web.health import NotReadyError
 from server.web.parameters import InvalidParametersError, Parameters, cursor_after, cursor_in_time, id_in_path
 
 SAMPLES = [
     errors.InvalidJsonError("The body is empty."),
-    errors.UnsupportedMediaTypeError("no"),
-    errors.BodyTooLargeError(65536),
+    web.UnsupportedMediaTypeError("no"),
+    web.BodyTooLargeError(65536),
     errors.InvalidRequestError([("/amount", "is missing"), ("", "must be an object")]),
     InvalidParametersError([("limit", "must be a whole number")]),
-    errors.RouteNotFoundError("There is nothing at /x."),
-    errors.MethodNotAllowedError("DELETE", ["GET", "HEAD"]),
+    web.RouteNotFoundError("There is nothing at /x."),
+    web.MethodNotAllowedError("DELETE", ["GET", "HEAD"]),
     errors.UserNotFoundError(7),
-    errors.NotYetOpenedError(7, "2026-01-01T00:00:00.000000Z"),
+    money.NotYetOpenedError(7, "2026-01-01T00:00:00.000000Z"),
     errors.TaskNotFoundError("x"),
     errors.RunNotFoundError("x"),
-    errors.MovementNotFoundError("x"),
-    errors.InsufficientFundsError(1, 5, 7),
-    errors.BalanceLimitError(1, 5, 7),
-    errors.RequestIdReusedError("0198c5a0-7d3e-7c4a-9f10-6b2f5d1e8a77"),
-    errors.OutcomeUnknownError("0198c5a0-7d3e-7c4a-9f10-6b2f5d1e8a77"),
+    money.MovementNotFoundError("x"),
+    money.InsufficientFundsError(1, 5, 7),
+    money.BalanceLimitError(1, 5, 7),
+    money.RequestIdReusedError("0198c5a0-7d3e-7c4a-9f10-6b2f5d1e8a77"),
+    money.OutcomeUnknownError("0198c5a0-7d3e-7c4a-9f10-6b2f5d1e8a77"),
     errors.DatabaseUnavailableError("secret socket /run/x"),
     UnansweredError("secret socket /run/x"),
     errors.TaskRefusedError("x"),
     errors.OverloadedError(40_000),
-    errors.NotSentError(),
-    errors.AccountBusyError([7]),
-    errors.AccountBusyError([7, 8]),
-    errors.InvalidIdempotencyKeyError("no"),
-    errors.IdempotencyKeyReusedError("k"),
-    errors.IdempotencyConflictError("k"),
+    money.NotSentError(),
+    money.AccountBusyError([7]),
+    money.AccountBusyError([7, 8]),
+    web.InvalidIdempotencyKeyError("no"),
+    money.IdempotencyKeyReusedError("k"),
+    money.IdempotencyConflictError("k"),
     NotReadyError(["it is stopping"]),
     errors.UnexpectedError("urn:uuid:0198c5a0-7d3e-7c4a-9f10-6b2f5d1e8a77"),
 ]
@@ -69,7 +72,8 @@ def test_members_of_an_error_never_hide_those_of_the_standard(error):
 def test_every_error_has_a_code_a_title_and_a_status_of_its_own_kind():
     kinds = [
         kind
-        for _, kind in inspect.getmembers(errors, inspect.isclass)
+        for part in (errors, access, money, web)
+        for _, kind in inspect.getmembers(part, inspect.isclass)
         if issubclass(kind, errors.RingfenceError)
     ]
     for kind in kinds:
@@ -79,7 +83,7 @@ def test_every_error_has_a_code_a_title_and_a_status_of_its_own_kind():
 
 
 def test_insufficient_funds_tells_balance_and_shortfall():
-    document = json.loads(problem.document(errors.InsufficientFundsError(1, 5, 7)))
+    document = json.loads(problem.document(money.InsufficientFundsError(1, 5, 7)))
     assert (document["balance"], document["shortfall"], document["amount"], document["userId"]) == (
         5,
         2,
@@ -103,7 +107,7 @@ def test_an_unreachable_database_says_when_to_come_back_and_not_where_it_is():
 
 
 def test_an_unknown_outcome_says_what_to_ask_about():
-    document = json.loads(problem.document(errors.OutcomeUnknownError("abc")))
+    document = json.loads(problem.document(money.OutcomeUnknownError("abc")))
     assert document["requestId"] == "abc"
     assert "GET /requests/abc" in document["detail"]
 
@@ -144,7 +148,7 @@ def test_json_is_taken_in_any_case_and_with_parameters(content_type):
     ],
 )
 def test_a_body_that_is_not_plain_json_is_refused_by_its_head(headers):
-    with pytest.raises(errors.UnsupportedMediaTypeError):
+    with pytest.raises(web.UnsupportedMediaTypeError):
         admission.check_media_type(HTTPHeaders(headers))
 
 
@@ -155,7 +159,7 @@ def test_a_request_without_a_body_needs_no_content_type():
 
 @pytest.mark.parametrize("length", ["65537", "1000000000", "9" * 40, "65537, 65537"])
 def test_a_length_beyond_the_limit_is_refused_before_any_byte(length):
-    with pytest.raises(errors.BodyTooLargeError):
+    with pytest.raises(web.BodyTooLargeError):
         admission.check_length(HTTPHeaders({"Content-Length": length}))
 
 

@@ -5,8 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from server.errors import IdempotencyConflictError, NotSentError, OutcomeUnknownError
 from server.money.postings import Posted, Wish
+from server.money.refusals import IdempotencyConflictError, NotSentError, OutcomeUnknownError
 
 
 def add(queue, *requests):

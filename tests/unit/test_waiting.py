@@ -5,9 +5,10 @@ from uuid import uuid4
 
 import pytest
 
-from server.errors import AccountBusyError, DatabaseUnavailableError, NotSentError, OverloadedError
+from server.errors import DatabaseUnavailableError, OverloadedError
 from server.money import waiting
 from server.money.postings import Wish
+from server.money.refusals import AccountBusyError, NotSentError
 from server.money.waiting import BATCH_MOVEMENTS_MAX, LOCKED_PAUSE_SECONDS, QUEUE_MOVEMENTS_MAX
 
 

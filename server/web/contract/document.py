@@ -17,18 +17,7 @@ from server.access.refusals import (
     InvalidTokenError,
     UnauthenticatedError,
 )
-from server.errors import (
-    BodyTooLargeError,
-    DatabaseUnavailableError,
-    HeadTooLargeError,
-    MethodNotAllowedError,
-    NotAcceptableError,
-    RequestError,
-    RingfenceError,
-    RouteNotFoundError,
-    UnexpectedError,
-    UnsupportedMediaTypeError,
-)
+from server.errors import DatabaseUnavailableError, RequestError, RingfenceError, UnexpectedError
 from server.web.contract import examples
 from server.web.contract.operation import Errors, Operation, Query
 from server.web.contract.operations import OPERATIONS
@@ -36,6 +25,14 @@ from server.web.contract.refusals import REFERENCE, any_of, name_of, refusal, re
 from server.web.edge import HostNotAllowedError, RateLimitedError
 from server.web.gate import COOKIE
 from server.web.idempotency import KEY_CHARACTERS_MAX, NAME, PATTERN, REPLAYED
+from server.web.refusals import (
+    BodyTooLargeError,
+    HeadTooLargeError,
+    MethodNotAllowedError,
+    NotAcceptableError,
+    RouteNotFoundError,
+    UnsupportedMediaTypeError,
+)
 from server.web.scopes import Need, need_of
 
 ALWAYS: Errors = (

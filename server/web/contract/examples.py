@@ -20,36 +20,31 @@ from server.cluster.placement import Candidate, Placement
 from server.cluster.roster import Member
 from server.cron.history import Run, RunInFull, Running, TaskState
 from server.errors import (
-    AccountBusyError,
-    BalanceLimitError,
-    BodyTooLargeError,
     DatabaseUnavailableError,
-    HeadTooLargeError,
-    IdempotencyConflictError,
-    IdempotencyKeyReusedError,
-    InsufficientFundsError,
-    InvalidIdempotencyKeyError,
     InvalidJsonError,
     InvalidRequestError,
-    MethodNotAllowedError,
-    MovementNotFoundError,
-    NotAcceptableError,
-    OutcomeUnknownError,
     OverloadedError,
     RequestError,
-    RequestIdReusedError,
     RingfenceError,
-    RouteNotFoundError,
     RunNotFoundError,
     TaskNotFoundError,
     TaskRefusedError,
     UnexpectedError,
-    UnsupportedMediaTypeError,
     UserNotFoundError,
 )
 from server.money.ledger_check import LedgerReport
 from server.money.pulse import Pulse, PulseSecond
 from server.money.records import Account, Entry, PastBalance, Receipt
+from server.money.refusals import (
+    AccountBusyError,
+    BalanceLimitError,
+    IdempotencyConflictError,
+    IdempotencyKeyReusedError,
+    InsufficientFundsError,
+    MovementNotFoundError,
+    OutcomeUnknownError,
+    RequestIdReusedError,
+)
 from server.web import problem
 from server.web.admission import BODY_BYTES_MAX
 from server.web.audit import AuditPage
@@ -61,6 +56,15 @@ from server.web.limits import HEAD_BYTES_MAX, HEAD_LINES_MAX
 from server.web.log_level import LogLevel
 from server.web.money import EntriesPage
 from server.web.parameters import InvalidParametersError, cursor_after, cursor_in_time
+from server.web.refusals import (
+    BodyTooLargeError,
+    HeadTooLargeError,
+    InvalidIdempotencyKeyError,
+    MethodNotAllowedError,
+    NotAcceptableError,
+    RouteNotFoundError,
+    UnsupportedMediaTypeError,
+)
 from server.web.session import SessionState
 
 USER_ID: Final = 1

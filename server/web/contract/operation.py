@@ -5,21 +5,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.errors import (
-    AccountBusyError,
     DatabaseUnavailableError,
-    IdempotencyConflictError,
-    IdempotencyKeyReusedError,
-    InvalidIdempotencyKeyError,
     InvalidJsonError,
     InvalidRequestError,
-    OutcomeUnknownError,
     OverloadedError,
-    RequestIdReusedError,
     RingfenceError,
     UserNotFoundError,
 )
 from server.money.amounts import INTEGER_MAX
+from server.money.refusals import (
+    AccountBusyError,
+    IdempotencyConflictError,
+    IdempotencyKeyReusedError,
+    OutcomeUnknownError,
+    RequestIdReusedError,
+)
 from server.web.event_kinds import KINDS
+from server.web.refusals import InvalidIdempotencyKeyError
 
 Errors = tuple[type[RingfenceError], ...]
 Schema = Mapping[str, Any]

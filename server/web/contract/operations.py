@@ -8,13 +8,8 @@ from server.access.refusals import InvalidTokenError
 from server.cluster.placement import Placement
 from server.cron.history import STATUSES, RunInFull, TaskState
 from server.errors import (
-    BalanceLimitError,
-    InsufficientFundsError,
     InvalidRequestError,
-    MovementNotFoundError,
-    OutcomeUnknownError,
     OverloadedError,
-    RouteNotFoundError,
     RunNotFoundError,
     TaskNotFoundError,
     TaskRefusedError,
@@ -25,6 +20,12 @@ from server.money.ledger_check import LedgerReport
 from server.money.movement_lists import ListBody
 from server.money.pulse import Pulse
 from server.money.records import Account, Entry, PastBalance, Receipt
+from server.money.refusals import (
+    BalanceLimitError,
+    InsufficientFundsError,
+    MovementNotFoundError,
+    OutcomeUnknownError,
+)
 from server.web.audit import AuditPage
 from server.web.cluster import DURATIONS_MAX, NodeList, RunsPage, TaskList
 from server.web.contract import examples
@@ -54,6 +55,7 @@ from server.web.money import EntriesPage
 from server.web.page_files import HTML, MEDIA_TYPES
 from server.web.parameters import cursor_after
 from server.web.pulse import SECONDS, SECONDS_MAX
+from server.web.refusals import RouteNotFoundError
 from server.web.session import SessionBody, SessionState
 
 LIMIT = Query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}, "Of one page.", 10)

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from server.access.refusals import AccessError
-from server.errors import DatabaseUnavailableError, MethodNotAllowedError, RingfenceError
+from server.errors import DatabaseUnavailableError, RingfenceError
 from server.web import problem
 from server.web.contract import examples
 from server.web.contract.problems import MEMBERS
 from server.web.edge import RateLimitedError
+from server.web.refusals import MethodNotAllowedError
 
 REFERENCE = "#/components/schemas/{name}"
 _ALLOW = {"description": "The methods that the path takes.", "schema": {"type": "string"}}
