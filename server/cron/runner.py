@@ -28,6 +28,7 @@ from server.cron.schedule import retry_delay_seconds
 from server.cron.view import TaskView
 from server.errors import DatabaseUnavailableError
 from server.postgres.connections import Database
+from server.postgres.sessions import Row
 from server.settings import Settings
 
 if TYPE_CHECKING:
@@ -128,37 +129,14 @@ class Runner:
             log.warning("not started: the guardian did not answer", task=seen.name)
             self._figures.refused["no_guardian"] += 1
             return None
-        self._starting += 1
         asked_at_ns = tracing.now_ns()
-        try:
-            row = await self._database.row(
-                STATEMENTS["start_run"],
-                {
-                    "task": seen.name,
-                    "node": tenure.name,
-                    "incarnation": tenure.incarnation,
-                    "expected_next": seen.next_run_at,
-                    "new_next": new_next,
-                },
-                # A second start after a lost answer is refused, and the first would be
-                # nobody's; a heartbeat finds it and ends it.
-                repeatable=False,
-                deadline_seconds=START_SECONDS_MAX,
-            )
-            run_id, reason = row.run_id, row.reason
-        except psycopg.errors.UniqueViolation:
-            run_id, reason = None, "already_running"
-        except DatabaseUnavailableError as error:
-            log.info("a start has no answer", task=seen.name, error=str(error))
-            run_id, reason = None, "no_answer"
-        finally:
-            self._starting -= 1
-            self._last_start_at = boot_time()
-        if run_id is None:
-            log.debug("not started", task=seen.name, reason=reason)
-            self._figures.refused[reason] += 1
+        row, refusal = await self._ask_to_start(seen, new_next)
+        if row is None:
+            log.debug("not started", task=seen.name, reason=refusal)
+            self._figures.refused[refusal] += 1
             tenure.release(in_loop=in_loop)
             return None
+        run_id = row.run_id
         self._confirmed_at[run_id] = boot_time()
         self._tasks[run_id] = task.name
         log.info("run started", task=seen.name, run=run_id, trigger=row.trigger)
@@ -169,6 +147,34 @@ class Runner:
         self._following.add(following)
         following.add_done_callback(self._following.discard)
         return Started(run_id, row.trigger, row.scheduled_for)
+
+    async def _ask_to_start(self, seen: TaskView, new_next: datetime) -> tuple[Row | None, str]:
+        """What the database says of a run that may begin; or why none may, as a word."""
+        self._starting += 1
+        try:
+            row = await self._database.row(
+                STATEMENTS["start_run"],
+                {
+                    "task": seen.name,
+                    "node": self._tenure.name,
+                    "incarnation": self._tenure.incarnation,
+                    "expected_next": seen.next_run_at,
+                    "new_next": new_next,
+                },
+                # A second start after a lost answer is refused, and the first would be
+                # nobody's; a heartbeat finds it and ends it.
+                repeatable=False,
+                deadline_seconds=START_SECONDS_MAX,
+            )
+        except psycopg.errors.UniqueViolation:
+            return None, "already_running"
+        except DatabaseUnavailableError as error:
+            log.info("a start has no answer", task=seen.name, error=str(error))
+            return None, "no_answer"
+        finally:
+            self._starting -= 1
+            self._last_start_at = boot_time()
+        return (None, row.reason) if row.run_id is None else (row, "")
 
     async def _see_to_the_end(self, run_id: int, task: Task, attempt: int, span: "Span | None") -> None:
         settings = task.settings
