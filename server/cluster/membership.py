@@ -9,30 +9,22 @@ import asyncio
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import structlog
 
 from server import __version__
 from server.cluster.figures import ClusterFigures, changes
-from server.cluster.heartbeat import ATTEMPT_SECONDS_MAX, STATEMENTS, Beat, Pace, Peer
-from server.cluster.lease import Lease, boot_time
-from server.cluster.lifelock import LifeLock, LockIdentity, boot_id, clear_stale, is_proven_dead
+from server.cluster.heartbeat import STATEMENTS, Beat, Pace, Peer
+from server.cluster.lease import boot_time
+from server.cluster.lifelock import LifeLock, LockIdentity, boot_id, clear_stale
+from server.cluster.registration import Registrar
 from server.cluster.tenure import Tenure, TenureEvents
-from server.cluster.watch import Reading, Watch
-from server.errors import DatabaseUnavailableError, NameInUseError
-from server.postgres.back_off import BackOff
+from server.errors import DatabaseUnavailableError
 from server.postgres.connections import Database
-from server.postgres.faults import reason_of
-from server.postgres.profile import Profile
-from server.postgres.sessions import TimedAsyncConnection
 from server.settings import Settings
 
 GATHER_SECONDS = 0.05  # a crowd of changes at one moment costs one reading
-RETRY_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -107,7 +99,7 @@ class Membership:
             "lock_inode": lock.identity.inode,
         }
         try:
-            incarnation, lease = await self._register(registration)
+            incarnation, lease = await Registrar(self._url, self.name, self._pace).register(registration)
         except BaseException:
             await tenure.end()
             raise
@@ -117,74 +109,6 @@ class Membership:
         clear_stale(self.lock_folder, self.name, lock.path)
         log.info("joined the cluster", node=self.name, incarnation=incarnation)
         return tenure
-
-    async def _register(self, registration: dict[str, Any]) -> tuple[int, Lease]:
-        profile = Profile(self._url, f"ringfence {self.name} join", part="join")
-        back_off = BackOff(RETRY_SECONDS)
-        while True:
-            try:
-                async with await TimedAsyncConnection.open(profile) as connection:
-                    return await self._register_over(connection, registration)
-            except psycopg.OperationalError as error:
-                log.debug("waiting for the database before joining", error=reason_of(error))
-                await asyncio.sleep(back_off.pause())
-
-    async def _register_over(
-        self, connection: TimedAsyncConnection, registration: dict[str, Any]
-    ) -> tuple[int, Lease]:
-        """Registers, if need be after the earlier holder of the name is proven dead or has expired."""
-        watch = Watch(self._pace.ttl_seconds, self._pace.margin_seconds, RETRY_SECONDS + ATTEMPT_SECONDS_MAX)
-        seen: tuple[int, datetime] | None = None
-        while True:
-            sent_at = boot_time()
-            row = await (await connection.execute(STATEMENTS["register"], registration)).fetchone()
-            assert row is not None, "register_node() returns one row"
-            if row.incarnation is not None:
-                return row.incarnation, Lease(sent_at, self._pace.ttl_seconds, self._pace.margin_seconds)
-
-            holder = (row.holder_incarnation, row.holder_heartbeat_at)
-            if self._pace.proof_of_death and await self._buried_by_proof(connection):
-                continue
-            if seen is None:
-                log.warning(
-                    "the name is held; waiting for its lease to pass",
-                    node=self.name,
-                    host=row.holder_host,
-                    pid=row.holder_pid,
-                    lease_seconds=row.holder_lease.total_seconds(),
-                )
-                seen = holder
-            elif holder != seen:
-                raise NameInUseError(
-                    f"the name {self.name} is in use: process {row.holder_pid} on {row.holder_host} "
-                    f"renews its lease. Give this instance another name, or stop that one."
-                )
-            asked_at = boot_time()
-            clock = await (await connection.execute(STATEMENTS["clock"])).fetchone()
-            assert clock is not None, "cluster_clock() returns one row"
-            watch.observe(Reading(asked_at, boot_time(), clock.clock, (clock.server_started, clock.timeline)))
-            if watch.is_complete and row.holder_lease.total_seconds() < 0:
-                watched = {"server_started": clock.server_started, "timeline": clock.timeline}
-                watched["clock_max"] = watch.clock_max(boot_time())
-                await connection.execute(STATEMENTS["sweep"], watched)
-                continue
-            await asyncio.sleep(RETRY_SECONDS)
-
-    async def _buried_by_proof(self, connection: TimedAsyncConnection) -> bool:
-        rows = await (await connection.execute(STATEMENTS["members"])).fetchall()
-        for row in rows:
-            identity = LockIdentity(row.boot_id, row.lock_path, row.lock_dev, row.lock_ino)
-            if row.name == self.name and is_proven_dead(identity):
-                await connection.execute(
-                    STATEMENTS["declare_dead"],
-                    {
-                        "name": row.name,
-                        "incarnation": row.incarnation,
-                        "reason": "all its processes are gone; another incarnation takes its name",
-                    },
-                )
-                return True
-        return False
 
     # Knowing
 
