@@ -43,23 +43,21 @@ import structlog
 from server import tracing
 from server.errors import UnexpectedError
 from server.money.figures import MoneyFigures
+from server.money.incidents import Incidents
 from server.money.postings import Listing, Posted, Posting, Request
 from server.money.pulse import Tally
 from server.money.refusals import OutcomeUnknownError
-from server.money.request_ids import RequestIds
 from server.money.sender import Sender
 from server.money.waiting import Waiting
 from server.postgres.faults import (
     Fault,
     classify,
-    constraint_of,
     is_about_the_data,
     is_conflict,
     is_outage,
     is_stale_session,
     is_transient,
     reason_of,
-    without_data,
 )
 
 CONFLICTS_MAX = 5
@@ -81,9 +79,8 @@ class Batcher:
         self.figures = MoneyFigures()
         self.tally = Tally()
         self._sender = sender
-        self._instances = RequestIds()
+        self._incidents = Incidents()
         self._taken: Sequence[Request] = ()
-        self._named: dict[tuple[str, ...], str] = {}
         self._locked_users: set[int] = set()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -117,7 +114,7 @@ class Batcher:
         self._taken = batch = self.waiting.take()
         if not batch:
             return
-        self._named.clear()
+        self._incidents.clear()
         try:
             await self._send(batch)
         except Exception as error:
@@ -239,23 +236,10 @@ class Batcher:
 
     def _fail_all(self, batch: Sequence[Request], error: Exception) -> None:
         """One line in the log for all whom this error meets in one batch; their answers name it."""
-        instance = self._instance_of(error, batch)
+        instance = self._incidents.instance_of(error, batch)
         for request in batch:
             # What an earlier sending did is not known, whatever this one came to.
             request.fail(OutcomeUnknownError(request.name) if request.in_doubt else UnexpectedError(instance))
-
-    def _instance_of(self, error: Exception, batch: Sequence[Request]) -> str:
-        kind = [type(error).__name__]
-        if isinstance(error, psycopg.Error):
-            kind += [error.sqlstate or "", constraint_of(error) or ""]
-        instance = self._named.get(tuple(kind))
-        if instance is None:
-            instance = self._named[tuple(kind)] = f"urn:uuid:{self._instances.make()}"
-            movements = sum(request.size for request in batch)
-            first = batch[0].name
-            facts = {"instance": instance, "movements": movements, "first": first}
-            log.error("movements failed", **facts, **without_data(error))
-        return instance
 
     def _deliver(self, batch: Sequence[Request], outcomes: list[list[Posted]]) -> None:
         self.batches += 1

@@ -8,7 +8,6 @@ refuse it.
 """
 
 import asyncio
-import re
 import select
 import time
 from collections.abc import Awaitable, Mapping
@@ -28,16 +27,14 @@ from tornado.httputil import (
 )
 
 from server import logs, tracing
-from server.errors import RingfenceError
 from server.money.amounts import parse_movement
-from server.money.outcomes import Operation
 from server.money.postings import Posted, Wish
 from server.web import replies
-from server.web.admission import BODY_BYTES_MAX, check_accept, check_head, check_media_type
 from server.web.gate import Sender
 from server.web.idempotency import key_of
 from server.web.metrics.requests import RequestMetrics
 from server.web.patience import Patience
+from server.web.plain_heads import ROUTES, is_plain
 from server.web.request_id import request_id
 from server.web.services import Services
 from server.web.strict_heads import parse_strictly
@@ -46,12 +43,8 @@ from server.web.unforeseen import answerable
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
-ROUTES: Mapping[str, Operation] = {"/withdraw": "withdraw", "/deposit": "deposit"}
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
-# The last three are a browser's, and the gate judges them (gate.py).
-_UNUSUAL = ("Transfer-Encoding", "Expect", "Content-Encoding", "Cookie", "Origin", "Sec-Fetch-Site")
 log = structlog.get_logger(__name__)
-_HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,255}")
 
 
 class FrontDoor(HTTPServerConnectionDelegate):
@@ -244,31 +237,6 @@ class _Fork(HTTPMessageDelegate):
         if logs.is_written("debug"):
             facts = {"route": self._route, "method": "POST", "status": status, "seconds": seconds}
             log.debug("answered", **facts, request=request_id(self._headers))
-
-
-def is_plain(start_line: RequestStartLine, headers: HTTPHeaders) -> bool:
-    """Whether the head of a request is that of an ordinary movement, and nothing else.
-
-    Pure, and rather too strict: what is refused here is judged by the handlers.
-    """
-    if start_line.method != "POST" or start_line.path not in ROUTES or start_line.version != "HTTP/1.1":
-        return False
-    if any(name in headers for name in _UNUSUAL) or not _HOST.fullmatch(headers.get("Host", "")):
-        return False
-    length = headers.get("Content-Length", "")
-    if not (length.isascii() and length.isdigit() and len(length) < 8 and int(length) <= BODY_BYTES_MAX):
-        return False
-    if headers.get("Connection", "keep-alive").lower() != "keep-alive":
-        return False
-    try:
-        check_head(headers)
-        if headers.get("Content-Type") != replies.JSON:
-            check_media_type(headers)
-        if headers.get("Accept", "*/*") != "*/*":
-            check_accept(headers, (replies.JSON,))
-    except RingfenceError:
-        return False
-    return True
 
 
 def _lines(headers: Mapping[str, str]) -> str:
