@@ -13,8 +13,9 @@ Way
     tell one server from another whoever passes the statements on.
 
 Failures
-    no answer in 2 s      the socket is closed, the next attempt begins after at
-                          most 0.5 s: several fit before the soft stop
+    no answer in 2 s      the socket is closed, the next attempt begins at once
+    broken off, no way    the next attempt begins 0.5 s after this one at the latest:
+                          several fit before the soft stop
     refused               the lease is over: every run is stopped at once
     nothing until the     runs are stopped by a thread that waits for nothing else
     soft stop             (softstop.py); the node lives on
@@ -158,7 +159,9 @@ class Heartbeat(threading.Thread):
             except psycopg.Error as error:
                 self._disconnect()
                 self._holder.missed()
-                pause = back_off.pause()
+                # From the attempt's beginning: who waited in vain has rested meanwhile, and a
+                # database that is away for 10 s leaves a second until the soft stop.
+                pause = max(0.0, back_off.pause() - (boot_time() - began))
                 log.debug("a heartbeat failed", error=reason_of(error), pause_seconds=round(pause, 3))
             else:
                 if not alive:
