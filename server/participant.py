@@ -19,6 +19,7 @@ from server.cluster.heartbeat import Beat
 from server.cluster.membership import Membership
 from server.cluster.tenure import Tenure, TenureEvents
 from server.cron.catalogue import Catalogue
+from server.cron.functions import find_modules
 from server.cron.loop_jobs import refuse_plain_functions
 from server.cron.runner import Runner
 from server.cron.scheduler import Scheduler
@@ -66,6 +67,7 @@ class Participant:
         self._database = database
         self._stop = stop
         self._catalogue = Catalogue.from_settings(settings)
+        find_modules(str(settings.home))
         refuse_plain_functions(self._catalogue, settings.source)
         self.name = f"node-{number}"
         self._address = f"{settings.http.scheme}://{settings.http.own_name}:{settings.node_port(number)}"

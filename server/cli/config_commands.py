@@ -94,13 +94,13 @@ def _check_tasks(settings: "Settings") -> list[str]:
     """Warnings about the tasks' functions. Raises ConfigurationError for what a start refuses."""
     from server.cli.migrate import quiet_log
     from server.cron.catalogue import Catalogue
-    from server.cron.functions import find_modules_here, resolve
+    from server.cron.functions import find_modules, resolve
     from server.cron.loop_jobs import refuse_plain_functions
 
     quiet_log()
     catalogue = Catalogue.from_settings(settings)
+    find_modules(str(settings.home))
     refuse_plain_functions(catalogue, settings.source)
-    find_modules_here()
     warnings = []
     for task in catalogue.tasks.values():
         try:

@@ -17,7 +17,7 @@ from typing import Any
 
 from server.cluster.guardian import CHANNEL_FD
 from server.cron.context import AsyncContext, Channel, Context, JobCancelled, RunSpec
-from server.cron.functions import find_modules_here, resolve
+from server.cron.functions import find_modules, resolve
 from server.cron.outcome import CANCELLED, raised, returned
 
 MIB = 1 << 20
@@ -69,9 +69,9 @@ def main() -> None:
     os.set_inheritable(CHANNEL_FD, False)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
-    find_modules_here()
     channel = Channel(socket.socket(fileno=CHANNEL_FD))
     spec = channel.receive_spec()
+    find_modules(spec.home)
     if spec.traceparent is not None:
         os.environ["TRACEPARENT"] = spec.traceparent  # where libraries and programs look for it
     _limit_memory(spec.memory_bytes_max)

@@ -37,7 +37,11 @@ class JobCancelled(BaseException):
 
 @dataclass(frozen=True)
 class RunSpec:
-    """What the node tells a job at its start. traceparent: of the run's span, while runs are traced."""
+    """What the node tells a job at its start.
+
+    traceparent: of the run's span, while runs are traced. home: the folder of config.yaml;
+        a node whose program was exchanged while it runs does not name it yet.
+    """
 
     run_id: int
     task: str
@@ -49,6 +53,7 @@ class RunSpec:
     database_url: str
     memory_bytes_max: int | None = None
     traceparent: str | None = None
+    home: str = "."
 
 
 class Link(Protocol):

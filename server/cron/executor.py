@@ -69,7 +69,8 @@ class Executor:
         self._loop.add_reader(output_read, self._read_output, job)
         try:
             ours.send(msgspec.json.encode(asdict(spec)))
-            argv = [sys.executable, "-m", "server.cron.child"]
+            # -P: a module beside config.yaml is found last (functions.py), not first.
+            argv = [sys.executable, "-P", "-m", "server.cron.child"]
             self._tenure.guardian.start(spec.run_id, argv, (theirs.fileno(), output_write))
             self._tenure.deadlines.begin(spec.run_id, timeout_seconds)
         except GuardianGoneError:

@@ -15,11 +15,15 @@ class PlainFunctionError(TypeError):
     """A function that is to run in the node's event loop is no coroutine."""
 
 
-def find_modules_here() -> None:
-    """A job's own module may lie beside config.yaml, where the service is started."""
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
+def find_modules(home: str) -> None:
+    """A job's own module may lie beside config.yaml, or in the folder where the service is started.
+
+    Both are looked through last: a file of the same name there must not take the place of
+    a library's module, or of ours, for every job of the installation.
+    """
+    for folder in (home, str(Path.cwd())):
+        if folder not in sys.path:
+            sys.path.append(folder)
 
 
 def resolve(path: str) -> Callable[..., Any]:

@@ -20,7 +20,7 @@ from server.cluster.deadlines import GRACE_SECONDS
 from server.cluster.tenure import Tenure
 from server.cron.catalogue import Catalogue
 from server.cron.context import AsyncContext, RunSpec
-from server.cron.functions import PlainFunctionError, find_modules_here, resolve_coroutine
+from server.cron.functions import PlainFunctionError, resolve_coroutine
 from server.cron.loop_block import LoopBlock
 from server.cron.loop_job import LoopJob, divide_standard_streams, job_of, start_task
 from server.cron.outcome import CANCELLED, Outcome, Reason, judge, raised, returned
@@ -38,7 +38,6 @@ def refuse_plain_functions(catalogue: Catalogue, source: str) -> None:
     for task in catalogue.tasks.values():
         if task.settings.isolation != "loop":
             continue
-        find_modules_here()
         try:
             resolve_coroutine(task.settings.function)
         except PlainFunctionError as error:
@@ -152,7 +151,6 @@ class LoopJobs:
 
 async def _perform(job: LoopJob) -> Mapping[str, Any]:
     try:
-        find_modules_here()
         function = resolve_coroutine(job.spec.function)
         return returned(await function(AsyncContext(job.spec, job), **job.spec.params))
     except asyncio.CancelledError:

@@ -54,6 +54,7 @@ class Runner:
     def __init__(
         self, settings: Settings, url: str, database: Database, tenure: Tenure, figures: CronFigures
     ) -> None:
+        self._home = settings.home
         self._var = settings.var_folder
         self._url = url
         self._database = database
@@ -217,6 +218,7 @@ class Runner:
             database_url=self._url,
             memory_bytes_max=task.settings.memory_bytes_max,
             traceparent=traceparent,
+            home=str(self._home),
         )
         executor = self._loop_jobs if task.settings.isolation == "loop" else self._executor
         return executor.start(spec, task.settings.timeout_seconds).done

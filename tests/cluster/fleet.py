@@ -77,6 +77,7 @@ class Fleet:
     output: a descriptor that takes what nodes say, instead of their log files.
     stdin: a descriptor for their input, where supervisord hands them the public socket.
     tree: where the product lies that the next nodes run. variables: further settings of theirs.
+    place: their working folder; by default that of their configuration.
     """
 
     program = "server"
@@ -92,6 +93,7 @@ class Fleet:
         self.port = free_ports(12)
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
         self.variables: dict[str, str] = {}
+        self.place = folder
         self.cluster = {"ttl": TTL_SECONDS, "margin": 1, "settle": 1.5, "drain_seconds": 5} | cluster
         self.config = folder / "config.yaml"
         self.configure(tasks)
@@ -119,6 +121,7 @@ class Fleet:
                 self.processes[number] = subprocess.Popen(
                     [
                         sys.executable,
+                        "-P",  # as `ringfence up` does it
                         "-m",
                         self.program,
                         "serve",
@@ -128,7 +131,7 @@ class Fleet:
                         str(self.config),
                     ],
                     env=environ,
-                    cwd=self.folder,
+                    cwd=self.place,
                     stdin=self.stdin,
                     stdout=log if self.output is None else self.output,
                     stderr=log if self.output is None else self.output,

@@ -149,6 +149,19 @@ def test_config_check_looks_at_schedules_and_functions(
     assert said.out == f"{tmp_path}/config.yaml can be used.\n"
 
 
+def test_config_check_finds_a_module_beside_the_file_wherever_it_is_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "tasks_of_mine.py").write_text("def job(context): pass\n")
+    (mine / "config.yaml").write_text("tasks:\n  t: {function: 'tasks_of_mine:job', every: 1m}\n")
+    monkeypatch.setenv("RINGFENCE_CONFIG", str(mine / "config.yaml"))
+    assert config(monkeypatch, "check") == 0
+    said = capsys.readouterr()
+    assert (said.err, said.out) == ("", f"{mine}/config.yaml can be used.\n")
+
+
 def test_the_token_of_a_caller_is_no_setting(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("tasks: {}\n")
     assert load(str(tmp_path / "config.yaml"), {"RINGFENCE_TOKEN": "abc"}).tasks == {}
