@@ -120,7 +120,7 @@ class Participant:
             await self._drain(tenure, runner)
         else:
             runner.stop_all("lost")
-        await runner.all_ended()
+            await runner.all_ended()
         runner.end()
         if not tenure.is_over:
             await self._leave(tenure)
@@ -162,9 +162,16 @@ class Participant:
 
     async def _replace_guardian(self) -> None:
         """All jobs die with their guardian; when that is certain, another one takes its place."""
-        if self.tenure is not None and self._runner is not None:
-            await self.tenure.replace_guardian()
-            self._runner.abandon_all("its guardian died, and with it every process of the run")
+        # Those of the tenure whose guardian it was: the next one may begin meanwhile.
+        tenure, runner = self.tenure, self._runner
+        if tenure is None or runner is None:
+            return
+        try:
+            await tenure.replace_guardian()
+        except OSError as error:
+            # No run starts without one, and whoever tries to start one leads here again.
+            log.error("no new guardian can be started", node=self.name, error=str(error))
+        runner.abandon_all("its guardian died, and with it every process of the run")
 
     # The end of the last one
 
@@ -183,6 +190,10 @@ class Participant:
         )
         runner.stop_all("interrupted")
         await asyncio.wait({ended}, timeout=FAST_STOP_SECONDS + self._settings.cluster.drain_seconds / 4)
+        if not ended.done():
+            # Without a database, say. Nothing of them is left here, and the table gives them away
+            # as a dead node's runs: when this node leaves, or when its lease has passed.
+            log.warning("endings could not be told", node=self.name, runs=sorted(runner.held))
         ended.cancel()
         urgent.cancel()
 

@@ -31,7 +31,10 @@ class GuardianGoneError(Exception):
 
 
 class Guardianship:
-    """One guardian process and the socket to it. record: where it notes that it has killed the node."""
+    """One guardian process and the socket to it. record: where it notes that it has killed the node.
+
+    Raises OSError where no process can be started.
+    """
 
     def __init__(self, lock_fd: int, record: Path | None = None) -> None:
         # If the guardian is killed, what its jobs had abandoned comes to us. What we
@@ -39,7 +42,8 @@ class Guardianship:
         self._spared = frozenset(_children())
         prctl(PR_SET_CHILD_SUBREAPER, 1)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
+        with theirs, contextlib.ExitStack() as if_it_fails:
+            if_it_fails.push(ours)
             self.process = subprocess.Popen(
                 [
                     sys.executable,
@@ -55,6 +59,7 @@ class Guardianship:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
+            if_it_fails.pop_all()
         ours.setblocking(False)
         self.socket = ours
         self._serial = 0

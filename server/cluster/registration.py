@@ -19,7 +19,7 @@ from server.cluster.lifelock import LockIdentity, is_proven_dead
 from server.cluster.watch import Reading, Watch
 from server.errors import NameInUseError
 from server.postgres.back_off import BackOff
-from server.postgres.faults import reason_of
+from server.postgres.faults import is_stale_session, is_transient, reason_of
 from server.postgres.profile import Profile
 from server.postgres.sessions import TimedAsyncConnection
 
@@ -39,15 +39,17 @@ class Registrar:
     async def register(self, registration: dict[str, Any]) -> tuple[int, Lease]:
         """The incarnation and its first lease.
 
-        Waits while the database is away, and while an earlier holder of the name
-        may live. Raises NameInUseError when that holder renews its lease.
+        Waits while the database is away or takes no writes, and while an earlier holder
+        of the name may live. Raises NameInUseError when that holder renews its lease.
         """
         back_off = BackOff(RETRY_SECONDS)
         while True:
             try:
                 async with await TimedAsyncConnection.open(self._profile) as connection:
                     return await self._register_over(connection, registration)
-            except psycopg.OperationalError as error:
+            except psycopg.Error as error:
+                if not (is_transient(error) or is_stale_session(error)):
+                    raise
                 log.debug("waiting for the database before joining", error=reason_of(error))
                 await asyncio.sleep(back_off.pause())
 

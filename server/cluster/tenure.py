@@ -227,13 +227,16 @@ class Tenure:
         return now - self._awaited_since > GUARDIAN_SILENCE_SECONDS_MAX
 
     async def replace_guardian(self) -> None:
-        """Ends the guardian with everything below it, then starts another under the same lock."""
+        """Ends the guardian with everything below it, then starts another under the same lock.
+
+        Raises OSError if none can be started now; nothing is left of the old one all the
+        same, and another call tries again.
+        """
         old = self.guardian
-        if old.socket.fileno() < 0:
-            return  # it was ended before, when the tenure was over
-        self._loop.remove_reader(old.socket)
-        self.figures.guardians_lost += 1
-        await asyncio.to_thread(old.end, 0.2)
+        if old.socket.fileno() >= 0:  # not if a call before has ended it, or the tenure is over
+            self._loop.remove_reader(old.socket)
+            self.figures.guardians_lost += 1
+            await asyncio.to_thread(old.end, 0.2)
         if self.is_over:
             return  # nothing is started under this tenure any more
         with self._guard:

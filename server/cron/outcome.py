@@ -17,6 +17,8 @@ ERROR_CHARACTERS_MAX = 16_000
 MESSAGE_CHARACTERS_MAX = 200
 PROGRESS_MAX = 1e300  # above it is infinity, and nothing compares with what is no number
 
+_SIGNALS = {number.value: number.name for number in signal.Signals}
+
 Reason = Literal["cancelled", "timed_out", "interrupted", "lost"]
 _WHY: Mapping[Reason, str] = {
     "cancelled": "cancelled by an operator",
@@ -125,7 +127,7 @@ def describe_death(code: int, peak_kib: int) -> str:
     """How a job's process ended that told no outcome. code: exit code, or minus the signal."""
     peak = f"its memory had reached {peak_kib // 1024} MiB"
     if code < 0:
-        name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
+        name = _SIGNALS.get(-code, f"signal {-code}")  # most of the real-time ones have none
         who = ", sent by the kernel for want of memory or by somebody here" if name == "SIGKILL" else ""
         return f"the job's process was ended by {name}{who}, before it told an outcome; {peak}"
     return f"the job's process ended with exit code {code} before it told an outcome; {peak}"

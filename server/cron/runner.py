@@ -131,7 +131,12 @@ class Runner:
             self._figures.refused["no_guardian"] += 1
             return None
         asked_at_ns = tracing.now_ns()
-        row, refusal = await self._ask_to_start(seen, new_next)
+        try:
+            row, refusal = await self._ask_to_start(seen, new_next)
+        except BaseException:
+            # Nobody would let go of it, and a lease that ends ends a node that holds something.
+            tenure.release(in_loop=in_loop)
+            raise
         if row is None:
             log.debug("not started", task=seen.name, reason=refusal)
             self._figures.refused[refusal] += 1

@@ -1,5 +1,7 @@
 """A database that does not answer, to all nodes or to one, or not to one question."""
 
+import signal
+
 import pytest
 from fleet import is_alive, overlaps, wait_until
 from wire import Wire
@@ -90,6 +92,21 @@ def test_a_node_cut_off_from_the_database_stops_its_runs_before_its_lease_ends_a
     assert told["ringfence_watchdog_stops_total", "soft"] == 1
     assert told["ringfence_joins_total",] == 2
     assert told["ringfence_heartbeats_failed_total",] > 1
+
+
+def test_a_node_that_shall_stop_while_the_database_is_away_ends_and_leaves_its_runs_to_its_lease(
+    wire, workers, running
+):
+    fleet = workers(1, seconds=60, settle=0.2, drain_seconds=0)
+    fleet.url = wire.url
+    fleet.start(1)
+    fleet.wait_ready()
+    wait_until(fleet.testimony, 30, "a job")
+    wire.refuse()
+    fleet.signal(1, signal.SIGTERM)
+    assert fleet.wait_for_end(1, 30) == 0
+    assert "endings could not be told" in fleet.log(1)
+    assert {node for _, node in running().values()} == {"node-1"}
 
 
 def test_a_run_whose_start_was_never_answered_is_ended_and_its_task_starts_again(wire, workers, running):

@@ -71,6 +71,19 @@ def test_a_guardian_that_was_silent_all_the_time_is(holding):
     assert holding(work) is True
 
 
+def test_a_guardian_that_could_not_be_replaced_is_replaced_by_a_later_try(holding, monkeypatch):
+    async def work(tenure):
+        with monkeypatch.context() as for_a_while:
+            for_a_while.setattr(sys, "executable", "/nowhere/python")
+            with pytest.raises(FileNotFoundError):
+                await tenure.replace_guardian()
+        assert not await tenure.hold()
+        await tenure.replace_guardian()
+        return await tenure.hold()
+
+    assert holding(work) is True
+
+
 LOOP_TENURE = """
 import asyncio, os, signal, sys
 from pathlib import Path

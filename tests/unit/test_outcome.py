@@ -80,6 +80,10 @@ def test_a_death_names_signal_or_exit_code_and_memory():
     assert "exit code 7" in describe_death(7, 0)
 
 
+def test_a_death_by_a_signal_without_a_name_is_told_by_its_number():
+    assert "ended by signal 40, before" in describe_death(-40, 0)
+
+
 @pytest.mark.parametrize("result", ["a\0b", float("nan"), object(), "x" * 70_000, "\ud800"])
 def test_a_result_that_the_database_cannot_hold_is_refused(result):
     with pytest.raises((ValueError, TypeError)):
