@@ -18,6 +18,7 @@ from server import process
 from server.cluster.heartbeat import Beat
 from server.cluster.membership import Membership
 from server.cluster.tenure import Tenure, TenureEvents
+from server.cron import scratch
 from server.cron.catalogue import Catalogue
 from server.cron.functions import find_modules
 from server.cron.loop_jobs import refuse_plain_functions
@@ -114,6 +115,7 @@ class Participant:
         )
         tenure.set_peers(self.membership.peers)
         self.membership.refresh_soon()
+        await asyncio.to_thread(scratch.clear, self._settings.var_folder, self.name)
         self.scheduler.begin(runner)
         await self._unless_stopped(self._lost.wait())
         if self._stop.is_made:

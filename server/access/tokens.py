@@ -20,7 +20,6 @@ from server.access.refusals import ForbiddenError
 Scope = Literal["money", "read", "operate", "admin"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 SCOPES_OF_ONE_ACCOUNT: frozenset[Scope] = frozenset({"money", "read"})
-TOKEN_CHARACTERS = 59
 _TOKEN = re.compile(r"rf_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 _ID = re.compile(r"(?:rf_)?([0-9a-f]{12})")
 

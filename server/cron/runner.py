@@ -17,6 +17,7 @@ from server import tracing
 from server.cluster.heartbeat import Beat
 from server.cluster.lease import boot_time
 from server.cluster.tenure import Tenure
+from server.cron import scratch
 from server.cron.catalogue import Task
 from server.cron.context import RunSpec
 from server.cron.executor import Executor
@@ -28,6 +29,7 @@ from server.cron.schedule import retry_delay_seconds
 from server.cron.view import TaskView
 from server.errors import DatabaseUnavailableError
 from server.postgres.connections import Database
+from server.postgres.faults import ONE_RUNNING_RUN_PER_TASK, constraint_of
 from server.postgres.sessions import Row
 from server.settings import Settings
 
@@ -172,7 +174,9 @@ class Runner:
                 repeatable=False,
                 deadline_seconds=START_SECONDS_MAX,
             )
-        except psycopg.errors.UniqueViolation:
+        except psycopg.Error as error:
+            if constraint_of(error) != ONE_RUNNING_RUN_PER_TASK:
+                raise
             return None, "already_running"
         except DatabaseUnavailableError as error:
             log.info("a start has no answer", task=seen.name, error=str(error))
@@ -219,7 +223,7 @@ class Runner:
             # As JSON, which a process gets as well, and a copy, so that no run changes the next one's.
             params=task.definition["params"],
             var=str(self._var),
-            scratch=str(self._var / "run" / "scratch" / f"{self._tenure.name}-{run_id}"),
+            scratch=str(scratch.folder_of(self._var, self._tenure.name, run_id)),
             database_url=self._url,
             memory_bytes_max=task.settings.memory_bytes_max,
             traceparent=traceparent,

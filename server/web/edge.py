@@ -92,7 +92,6 @@ class Limiter:
     """How often each client may ask."""
 
     def __init__(self, rate: Rate, now: Callable[[], float] = monotonic) -> None:
-        self._rate = rate
         self._now = now
         self._seconds = 1 / rate.per_second
         self._full_seconds = rate.burst * self._seconds

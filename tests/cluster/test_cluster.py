@@ -230,6 +230,8 @@ def test_a_restarted_node_takes_its_name_at_once_when_the_old_one_is_proven_dead
     fleet.wait_ready()
     successor = wait_until(lambda: fleet.get(f"/runs/{before}")["successor"], 30, "a run that took over")
     assert fleet.running()["task-00"]["runId"] == successor
+    scratch = fleet.folder / "var" / "run" / "scratch"
+    wait_until(lambda: [found.name for found in scratch.iterdir()] == [f"node-1-{successor}"], 30, "a folder")
     assert overlaps(fleet.testimony()) == []
 
 
