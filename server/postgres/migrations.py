@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from psycopg import conninfo, sql
 from psycopg.rows import tuple_row
 from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from server.errors import SchemaMismatchError
@@ -103,9 +103,9 @@ def upgrade(owner_url: str, application_url: str | None = None) -> list[str]:
     """Migrates to the newest revision and renews the application's rights.
 
     application_url: given when the application has a role of its own.
-    Returns the revisions that were run, oldest first.
+    Returns the revisions that were run, oldest first. Raises SchemaMismatchError, psycopg.Error.
     """
-    with _permitted(owner_url), engine(owner_url).begin() as connection:
+    with _in_our_words(owner_url), engine(owner_url).begin() as connection:
         begin_alone(connection)
         session = _session(connection)
         before = found_schema(session)
@@ -131,14 +131,19 @@ def upgrade(owner_url: str, application_url: str | None = None) -> list[str]:
 
 
 @contextlib.contextmanager
-def _permitted(owner_url: str) -> Iterator[None]:
-    """Turns a lack of rights, which most often is a lack of database.owner_url, into a message."""
+def _in_our_words(owner_url: str) -> Iterator[None]:
+    """Raises the driver's own error, by which everybody here judges what it means, and not SQLAlchemy's.
+
+    A lack of rights, which most often is a lack of database.owner_url, becomes a message.
+    """
     try:
         yield
-    except (ProgrammingError, psycopg.errors.InsufficientPrivilege) as error:
-        refusal = error.orig if isinstance(error, ProgrammingError) else error
-        if not isinstance(refusal, psycopg.errors.InsufficientPrivilege):
+    except (DBAPIError, psycopg.errors.InsufficientPrivilege) as error:
+        refusal = error.orig if isinstance(error, DBAPIError) else error
+        if refusal is None:
             raise
+        if not isinstance(refusal, psycopg.errors.InsufficientPrivilege):
+            raise refusal from error
         named = conninfo.conninfo_to_dict(owner_url)
         raise SchemaMismatchError(
             f"the role {named.get('user', '')} may not make the tables in the database "

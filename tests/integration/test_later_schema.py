@@ -1,7 +1,11 @@
 """Two releases and one database: which of them goes on, and what each command says of it."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import psycopg
 import pytest
+import structlog
 from later_release import REVISION, LaterRelease, variables_for
 from structlog.testing import capture_logs
 
@@ -84,6 +88,28 @@ def test_on_an_older_schema_it_migrates_or_names_the_command_where_it_may_not(da
     prepare(database, tmp_path)
     found = schema_of(database)
     assert found is not None and found.revision == OWN
+
+
+def test_a_node_waits_for_a_table_that_somebody_holds_when_it_migrates(database, tmp_path, monkeypatch):
+    monkeypatch.setattr(migrations, "LOCK_TIMEOUT", "100ms")
+    migrations.downgrade(database.owner_url, "0009")
+    is_told = threading.Event()
+
+    def wait_for_a_line(_: object, __: str, line: dict) -> dict:
+        if line["event"] == "waiting for the database":
+            is_told.set()
+        raise structlog.DropEvent
+
+    with database.connect_as_owner() as owner, ThreadPoolExecutor(1) as thread:
+        owner.execute("begin")
+        owner.execute("lock table runs in share row exclusive mode")
+        with capture_logs(processors=[wait_for_a_line]):
+            preparing = thread.submit(prepare_schema, settings_for(database, tmp_path), lambda: False)
+            told = is_told.wait(30)
+            owner.execute("rollback")
+            preparing.result(30)
+    assert told
+    assert schema_of(database).revision == OWN
 
 
 def test_a_migration_that_does_not_say_who_works_on_it_is_not_run(database, later):
