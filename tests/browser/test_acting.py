@@ -1,5 +1,7 @@
 """What an operator does on the page, and is told of it."""
 
+import re
+
 import pytest
 from fleet import wait_until
 from playwright.sync_api import expect
@@ -110,6 +112,10 @@ def test_the_burst_is_drawn_and_exact(visit, cluster):
         "Exact: 5,000 succeeded, 5,000 were refused, and the balance is 0."
     )
     assert page.get_by_role("meter", name="Succeeded").get_attribute("aria-valuenow") == "5000"
+    line = page.locator("figure").filter(has_text="Balance").locator("path.line").get_attribute("d")
+    heights = [float(y) for y in re.findall(r"[ML]\d+ ([\d.]+)", line)]
+    assert len(heights) > 100
+    assert heights == sorted(heights), "a balance that only falls is drawn so"
     account = int(page.locator("#account").input_value())
     assert cluster.get(f"/users/{account}")["balance"] == 0
     expect(page.locator(".balance")).to_have_text("0")

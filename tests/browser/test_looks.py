@@ -119,3 +119,49 @@ def test_shapes_and_words_say_what_colours_say(visit):
         expect(page.locator(".legend").get_by_text(status, exact=True)).to_be_visible()
     patterns = page.locator("pattern .figure").evaluate_all("all => all.map(one => one.getAttribute('d'))")
     assert len(set(patterns)) == 5
+
+
+def test_on_a_phone_no_button_is_cut_off_whatever_the_names_and_times(visit, cluster):
+    page = visit(viewport={"width": 360, "height": 760}).page
+    long = "a_task_whose_name_goes_on_and_on_beyond_whatever_fits_on_a_line"
+    found = cluster.get("/tasks?durations=30")
+    task = next(task for task in found["tasks"] if task["name"] == "steady-0")
+    assert task["running"]
+    task["name"] = long
+    task["nextRunAt"] = "2027-11-28T06:00:00Z"
+    task["lastRun"] = {"id": 1, "status": "interrupted", "durationSeconds": 7_345.0, "finishedAt": None}
+    page.route("**/tasks?durations=30", lambda route: route.fulfill(json={"tasks": [task]}))
+    page.goto(f"{cluster.base}/#tasks")
+    row = page.locator("li.task")
+    expect(row.get_by_role("progressbar")).to_be_visible()
+    box = row.bounding_box()
+    for button in row.get_by_role("button").all():
+        place = button.bounding_box()
+        assert place["y"] + place["height"] <= box["y"] + box["height"]
+        assert place["x"] + place["width"] <= box["x"] + box["width"]
+        assert place["height"] >= 24
+    row.get_by_role("button", name="Cancel").click()
+    for button in page.get_by_role("dialog").get_by_role("button").all():
+        expect(button).to_be_in_viewport(ratio=1)
+
+
+def test_on_a_phone_every_mark_of_the_ring_can_be_hit(visit):
+    page = visit(viewport={"width": 360, "height": 760}).open()
+    for mark in page.locator("[data-task] .reach").all():
+        assert min(mark.bounding_box()["width"], mark.bounding_box()["height"]) >= 24
+
+
+def test_beside_an_open_dialog_a_result_is_seen_and_heard(visit, cluster):
+    page = visit().open("tasks")
+    page.get_by_role("button", name="paused", exact=True).click()
+    dialog = page.get_by_role("dialog", name="paused")
+    dialog.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Pause it").click()
+    # All outside of a dialog is inert: hidden from a screen reader.
+    expect(dialog.get_by_role("status")).to_contain_text("paused is paused.")
+    expect(dialog.locator(".toast")).to_contain_text("paused is paused.")
+    dialog.get_by_role("button", name="Resume").click()
+    expect(dialog.get_by_role("button", name="Pause")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("body > [role=status]")).to_contain_text("paused goes on with its schedule.")
+    assert not cluster.task("paused")["paused"]

@@ -52,8 +52,8 @@ def test_when_a_node_is_killed_its_arc_empties_and_its_tasks_travel(page, cluste
         (died_at,) = connection.execute(
             "select extract(epoch from max(at)) from events where event = 'dead' and node = %s", [name]
         ).fetchone()
-    # Within a second where nothing else goes on; this machine may be busy.
-    assert seen_at - float(died_at) < 10
+    # Half a second with a load of ten on each core; what looks here, looks ten times a second.
+    assert seen_at - float(died_at) < 4
     lost = [run for run in cluster.runs(status="lost") if run["id"] <= newest and run["node"] == name]
     assert lost
     timeline = visit().open("timeline")

@@ -50,12 +50,41 @@ def test_the_index_of_the_documents_names_each_of_them(project: Path) -> None:
     assert named == {path.name for path in (project / "docs").glob("*.md")} - {"README.md"}
 
 
-@pytest.mark.parametrize("folder", ["", "docs", "benchmarks", "deploy"])
-def test_every_link_between_documents_leads_somewhere(project: Path, folder: str) -> None:
-    pages = (project / folder).glob("*.md") if folder != "deploy" else (project / folder).rglob("*.md")
+def pages(project: Path) -> list[Path]:
+    """Every page of ours for people."""
+    folders = ("", "docs", "benchmarks", "spec", ".ci")
+    return [
+        *(page for folder in folders for page in sorted((project / folder).glob("*.md"))),
+        *sorted((project / "deploy").rglob("*.md")),
+    ]
+
+
+def links(page: Path) -> list[str]:
+    """What a page leads to inside the repository: its links, and its pictures in HTML."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    found = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r"\b(?:src|srcset|href)=\"([^\"]+)\"", text)
+    return [target for target in found if not re.match(r"https?:|mailto:", target)]
+
+
+def anchors(page: Path) -> set[str]:
+    """The names under which a page's headings are reached, made as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#{1,6} (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_every_link_between_documents_leads_to_a_file_and_to_a_heading_of_it(project: Path) -> None:
     broken = []
-    for page in pages:
-        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-            if not re.match(r"https?:|mailto:", target) and not (page.parent / target).exists():
+    for page in pages(project):
+        for target in links(page):
+            name, _, anchor = target.partition("#")
+            file = page.parent / name if name else page
+            if not file.exists() or (anchor and anchor not in anchors(file)):
                 broken.append(f"{page.relative_to(project)}: {target}")
     assert broken == []
+
+
+def test_every_picture_is_shown_somewhere(project: Path) -> None:
+    shown = {(page.parent / target).resolve() for page in pages(project) for target in links(page)}
+    pictures = {path for path in (project / "docs").rglob("*") if path.suffix in {".png", ".svg"}}
+    assert {str(path) for path in pictures - shown} == set()

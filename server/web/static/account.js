@@ -46,7 +46,7 @@ export function accountPanel() {
     }
   }
 
-  const node = h("section", { class: "panel", "aria-labelledby": "h-account" },
+  const node = h("section", { class: "panel account", "aria-labelledby": "h-account" },
     h("header", null, h("h2", { id: "h-account" }, "Account"),
       h("form", { class: "acts", onsubmit: (event) => {
         event.preventDefault();

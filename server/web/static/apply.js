@@ -72,6 +72,20 @@ export function applyTask(state, event) {
   return "stale"; // its next time is the schedule's, which no event tells
 }
 
+const STATES = { joined: "live", draining: "draining", dead: "dead" };
+
+/** What an event of a node tells at once; what the nodes own now is read. */
+export function applyNode(state, event) {
+  if (event.event === "left") state.nodes.delete(event.node);
+  const node = state.nodes.get(event.node);
+  if (!node || !STATES[event.event]) return;
+  if (event.event === "dead" && node.state !== "dead") {
+    state.diedHere.add(event.node);
+    node.leaseSeconds = 0;
+  }
+  node.state = STATES[event.event];
+}
+
 /** How far a run is. Returns whether anybody here knows the run. */
 export function applyProgress(state, event) {
   const running = state.tasks.get(event.task)?.running;

@@ -47,7 +47,7 @@ function meter(title, tone) {
 export function burstPanel(opened) {
   const succeeded = meter("Succeeded", "succeeded");
   const refused = meter("Refused for insufficient funds", "failed");
-  const chart = new Chart({ title: "Balance", unit: "left", tone: "running", from: "start" });
+  const chart = new Chart({ title: "Balance", unit: "left", tone: "running", from: "start", to: "end", isFalling: true });
   const verdict = h("div", { class: "verdict" });
   const drawing = h("div", { class: "drawing", hidden: true }, chart.node, succeeded.node, refused.node, verdict);
   const button = h("button", { type: "button", class: "main" }, "Run the burst");
@@ -76,8 +76,10 @@ export function burstPanel(opened) {
     };
     const worker = async () => {
       for (let key = keys.pop(); key; key = keys.pop()) {
+        const results = await withdraw(id, key);
+        // Lists are answered in another order than they were counted in; a balance that only falls is drawn so.
         let lowest = seen.balances.at(-1);
-        for (const result of await withdraw(id, key)) {
+        for (const result of results) {
           if (result.status === 200) seen.good += 1;
           else if (result.code === "insufficient_funds") seen.bad += 1;
           else seen.other += 1;

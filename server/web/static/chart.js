@@ -18,19 +18,19 @@ function ceiling(value) {
 }
 
 export class Chart {
-  /** tone: the name of a status, whose colour it takes. */
-  constructor({ title, unit, tone, second, from = "60 s ago", to = "now" }) {
+  /** tone: the name of a status, whose colour it takes. isFalling: it begins high, so its highest is named at the right. */
+  constructor({ title, unit, tone, second, from = "60 s ago", to = "now", isFalling = false }) {
     this.title = title;
     this.unit = unit;
     this.figure = h("p", { class: "figure" });
-    this.most = h("span");
+    this.most = h("span", { class: isFalling ? "most falling" : "most" });
     this.area = s("path", { class: "area" });
     this.line = s("path", { class: "line" });
     this.other = second ? s("path", { class: "line second" }) : null;
     this.svg = s("svg", { preserveAspectRatio: "none", role: "img", "aria-label": `${title}: no figures yet` }, s("path", { class: "grid", d: "" }), this.area, this.line, this.other ?? "");
     this.node = h("figure", { class: "chart", "data-status": tone },
-      h("figcaption", null, h("h3", null, title), this.figure), this.svg,
-      h("div", { class: "axis" }, h("span", null, from), this.most, h("span", null, to)),
+      h("figcaption", null, h("h3", null, title), this.figure), h("div", { class: "plot" }, this.svg, this.most),
+      h("div", { class: "axis" }, h("span", null, from), h("span", null, to)),
       second ? h("p", { class: "axis" }, second) : "");
   }
 
@@ -45,7 +45,7 @@ export class Chart {
     if (this.other && others) set(this.other, "d", path(others, highest));
     say(this.figure, words);
     this.figure.append(h("small", null, ` ${this.unit}`));
-    say(this.most, `top line: ${compact(highest)}`);
+    say(this.most, compact(highest));
     set(this.svg, "aria-label", `${this.title}: now ${words} ${this.unit}; at most ${compact(Math.max(...values, 0))} in this time`);
   }
 }

@@ -2,14 +2,28 @@
 
 import { h } from "./dom.js";
 
+/** What is told must be seen and heard: beside an open dialog the browser hides everything from both. */
+function bringTold() {
+  const open = [...document.querySelectorAll("dialog[open]")].at(-1) ?? document.body;
+  for (const id of ["toasts", "live"]) {
+    const node = document.getElementById(id);
+    if (node.parentNode !== open) open.append(node);
+  }
+}
+
 function open(dialog) {
   document.body.append(dialog);
-  dialog.addEventListener("close", () => dialog.remove());
+  dialog.addEventListener("close", () => {
+    dialog.removeAttribute("open");
+    bringTold();
+    dialog.remove();
+  });
   // A click beside the dialog is a click on its backdrop.
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog) dialog.close();
   });
   dialog.showModal();
+  bringTold();
   return dialog;
 }
 
@@ -30,15 +44,13 @@ export function confirm({ title, text, yes }) {
   });
 }
 
-/** Shows details; `render(body)` fills it and may be called again by refresh(). */
+/** Shows details; `render(body)` fills it. Returns the dialog. */
 export function details(title, render) {
   const body = h("div", { class: "details" });
   const dialog = h("dialog", { "aria-label": title }, h("div", null,
     h("header", null, h("h2", null, title),
       h("button", { type: "button", class: "quiet", "aria-label": "Close", onclick: () => dialog.close() }, "Close")),
     body));
-  body.style.display = "grid";
-  body.style.gap = "16px";
   render(body);
   return open(dialog);
 }

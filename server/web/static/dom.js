@@ -25,6 +25,11 @@ export function s(tag, props, ...children) {
   return fill(document.createElementNS(SVG, tag), props, children);
 }
 
+/** A text whose names of nodes, such as node-1, are not broken over two lines. */
+export function unbroken(text) {
+  return text.split(/(\w+(?:-\w+)*-\d+)/).map((part, index) => (index % 2 ? h("span", { class: "whole" }, part) : part));
+}
+
 /** Sets a text only if it is another one: an unchanged text costs no layout. */
 export function say(node, text) {
   const value = text === undefined || text === null ? "" : String(text);

@@ -16,12 +16,18 @@ const GROUPS = {
 };
 const RUNS = new Set(["started", "succeeded", "failed", "cancelled", "timed_out", "interrupted", "lost"]);
 
+/** Where an event leads: to its run, its task, or the nodes. */
+export function openEvent(event) {
+  if (event.run) openRun(event.run);
+  else if (event.task) openTask(event.task);
+  else location.hash = "nodes";
+}
+
 function makeRow() {
   const icon = mark("idle", "");
   const parts = { icon, text: h("span", { class: "clip" }), more: h("span", { class: "muted clip" }), when: h("span", { class: "muted" }), id: h("span", { class: "muted code" }) };
   const row = h("li", { class: "event-row" });
-  const open = () => (row.item.run ? openRun(row.item.run) : row.item.task && openTask(row.item.task));
-  row.append(h("button", { type: "button", class: "row-button event", onclick: open }, parts.when, icon, h("span", { class: "grow" }, parts.text, parts.more), parts.id));
+  row.append(h("button", { type: "button", class: "row-button event", onclick: () => openEvent(row.item) }, parts.when, icon, h("span", { class: "grow" }, parts.text, parts.more), parts.id));
   row.parts = parts;
   return row;
 }

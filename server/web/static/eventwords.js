@@ -32,6 +32,11 @@ export function sentence(event) {
   return `${event.node} ${NODE[event.event] ?? event.event}`;
 }
 
+/** The same in fewer words: that a start follows from its schedule goes without saying. */
+export function brief(event) {
+  return event.event === "started" && event.detail === "schedule" ? `${event.task} started on ${event.node}` : sentence(event);
+}
+
 const TOLD = new Set(["failed", "timed_out", "lost", "cancelled", "interrupted"]);
 
 /** What there is to say beside the sentence. */

@@ -107,6 +107,11 @@ export function percent(part) {
   return `${Math.floor(part * 100)} %`;
 }
 
+/** The beginning of a sentence. */
+export function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 const WORDS = { timed_out: "timed out" };
 
 export function words(status) {

@@ -119,7 +119,7 @@ function zones() {
   const button = document.getElementById("zone");
   const apply = (isUtc) => {
     chooseZone(isUtc ? "UTC" : undefined);
-    say(button, isUtc ? "UTC" : "Local time");
+    clear(button).append(...(isUtc ? ["UTC"] : ["Local", h("span", { class: "wide" }, " time")]));
     set(button, "aria-label", isUtc ? "Times are in UTC; show them here" : "Times are in your time zone; show them in UTC");
   };
   let isUtc = localStorage.getItem(ZONE) === "UTC";

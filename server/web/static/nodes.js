@@ -49,7 +49,7 @@ function updateNames(card, node, running, most) {
   });
   say(card.parts.more, names.length > most ? `and ${count(names.length - most, "task")} more` : "");
   card.parts.more.hidden = names.length <= most;
-  say(card.parts.owned, `Owns ${node.owns.length}`);
+  say(card.parts.owned, `Owns ${node.owns.length},`);
   say(card.parts.running, `runs ${running.size}`);
 }
 
@@ -73,7 +73,7 @@ function updateNode(card, { node, running, most }) {
   set(card, "data-state", node.state);
   say(p.where, node.host);
   say(p.version, node.version);
-  say(p.pid, `${node.pid}, start ${node.incarnation}`);
+  say(p.pid, `${node.pid}, incarnation ${node.incarnation}`);
   set(p.uptime, "title", `since ${exactly(node.startedAt)}`);
   updateLease(card, node);
   updateNames(card, node, running, most);
@@ -103,7 +103,7 @@ export function create(root) {
     const live = nodes.filter((node) => node.state === "live");
     const owned = live.map((node) => node.owns.length);
     const share = owned.length ? `; each owns ${Math.min(...owned) === Math.max(...owned) ? owned[0] : `${Math.min(...owned)} or ${Math.max(...owned)}`} of the tasks` : "";
-    say(sum, `${count(live.length, "live node")}${nodes.length > live.length ? ` and ${nodes.length - live.length} that are not` : ""}${share}. A lease is renewed every second or so.`);
+    say(sum, `${count(live.length, "live node")}${nodes.length > live.length ? ` and ${nodes.length - live.length} that are not` : ""}${share}. A lease is renewed every second or so; ▸ marks what runs now.`);
     empty.hidden = nodes.length > 0;
     const running = runningByNode();
     const most = nodes.length > CROWD ? NAMES_SHOWN_IN_A_CROWD : NAMES_SHOWN;

@@ -2,8 +2,9 @@
 // A mark moves by a change of its transform alone, so that a task travels to its new owner.
 
 import { h, keyed, s, say, set, style } from "./dom.js";
-import { fraction } from "./format.js";
+import { count, fraction } from "./format.js";
 import { shape } from "./icons.js";
+import { fitted } from "./measure.js";
 import { ARC_RADIUS, arcPath, arcs, at, bend, placeTasks, RUN_RADIUS, sizeOf, spread } from "./ringlayout.js";
 import { Tip } from "./ringtip.js";
 import { state } from "./store.js";
@@ -12,11 +13,20 @@ import { standing } from "./taskrow.js";
 
 const DEAD_SHOWN_MAX = 6;
 const NAMES_MAX = 24;
-const NODE_NAMES_MAX = 16;
+const NODE_NAMES_MAX = 14;
+const NODE_NAMES_MAX_NARROW = 8;
+const NODE_NOTES_MAX = 8;
 const LINES_MAX = 40; // more would be a tangle
-const NARROW_PIXELS = 520;
+const NARROW_PIXELS = 640; // below, names around the ring could not be read
+const REACH = 18;
+const REACH_NARROW = 34;
 const GLYPH_SIZE_MIN = 8;
 const DETAIL_SIZE_MIN = 6;
+const DETAIL_SIZE_LARGE = 20;
+const HALF_WIDTH = 530; // of the picture, where tasks have names
+const NAME_PIXELS = 19; // as in views.css, and on a wide ring
+const NAME_PIXELS_WIDE = 15;
+const WIDE_PIXELS = 1000;
 const AROUND = 2 * Math.PI;
 
 /** The nodes on the ring: all that live, and those whose death somebody here should see. */
@@ -48,31 +58,34 @@ function makeTask(item) {
 function enrich(group) {
   const progress = s("circle", { class: "progress", transform: "rotate(-90)" });
   const glyph = s("path", { class: "glyph icon" });
+  const reach = s("circle", { class: "reach" }); // what a finger or a pointer finds
   const label = s("text", { class: "task-name", "dominant-baseline": "middle" });
-  group.append(progress, glyph, label);
-  Object.assign(group.parts, { progress, glyph, label });
+  group.append(progress, glyph, label, reach);
+  Object.assign(group.parts, { progress, glyph, label, reach });
 }
 
-function drawDetails(group, { task, place, size, named }, status, part) {
+function drawDetails(group, { task, place, size, named, letters }, status, part) {
   if (!group.parts.glyph) enrich(group);
-  const { progress, glyph, label } = group.parts;
+  const { progress, glyph, label, reach } = group.parts;
+  set(reach, "r", size >= DETAIL_SIZE_LARGE ? REACH_NARROW : size >= GLYPH_SIZE_MIN ? REACH : size);
   set(progress, "r", size + 3.5);
   const length = AROUND * (size + 3.5);
   set(progress, "stroke-dasharray", part === null ? "0 9999" : `${(part * length).toFixed(1)} 9999`);
   set(glyph, "d", size >= GLYPH_SIZE_MIN ? shape(status) : "");
   set(glyph, "transform", `scale(${(size / 12).toFixed(2)}) translate(-8 -8)`);
-  say(label, named ? task.name : "");
   const isRight = place.x >= 0;
+  const room = HALF_WIDTH - Math.abs(place.x) - size - 12;
+  say(label, named ? fitted(task.name, room, letters) : "");
   set(label, "x", isRight ? size + 9 : -size - 9);
   set(label, "text-anchor", isRight ? "start" : "end");
 }
 
 function updateTask(group, item) {
-  const { task, place, size, named } = item;
+  const { task, place, size, named, letters } = item;
   const status = standing(task);
   const part = task.running ? fraction(task.running.progress) : null;
   // Of a thousand marks few change at a time, and to compare a text costs least.
-  const drawn = `${status} ${task.owner} ${task.running?.node} ${place.x.toFixed(1)} ${place.y.toFixed(1)} ${size} ${named} ${part?.toFixed(2)}`;
+  const drawn = `${status} ${task.owner} ${task.running?.node} ${place.x.toFixed(1)} ${place.y.toFixed(1)} ${size} ${named} ${letters} ${part?.toFixed(2)}`;
   if (group.drawn === drawn) return;
   group.drawn = drawn;
   style(group, "transform", `translate(${place.x.toFixed(1)}px, ${place.y.toFixed(1)}px)`);
@@ -83,15 +96,23 @@ function updateTask(group, item) {
   if (size >= DETAIL_SIZE_MIN) drawDetails(group, item, status, part);
 }
 
-function updateNode(group, { node, arc, named, running, gap }) {
+function noteOf({ node, running, isNarrow, isCrowded }) {
+  if (node.state !== "live") return node.state;
+  if (isCrowded) return "";
+  return isNarrow ? `runs ${running}` : `owns ${node.owns.length}, runs ${running}`;
+}
+
+function updateNode(group, item) {
+  const { node, arc, named, isNarrow, isCrowded } = item;
+  const gap = isNarrow ? 17 : 9;
   const { arc: path, label, note } = group.parts;
   set(group, "data-state", node.state);
   set(path, "d", arcPath(ARC_RADIUS, arc.from, arc.to));
-  const place = at(RUN_RADIUS - 66, arc.middle);
+  const place = at(RUN_RADIUS - (isCrowded ? 46 : 66), arc.middle);
   say(label, named ? node.name : "");
   set(label, "x", place.x.toFixed(1));
   set(label, "y", (place.y - gap).toFixed(1));
-  say(note, named ? (node.state === "live" ? `owns ${node.owns.length}, runs ${running}` : node.state) : "");
+  say(note, named ? noteOf(item) : "");
   set(note, "x", place.x.toFixed(1));
   set(note, "y", (place.y + gap + 3).toFixed(1));
 }
@@ -105,11 +126,11 @@ function runningByNode() {
 }
 
 /** Where the runs of each node lie: below their task where the node owns it, else further inside, with a line. */
-function placeRuns(nodeArcs, places, byNode) {
+function placeRuns(nodeArcs, places, byNode, isNarrow) {
   const found = [];
   for (const arc of nodeArcs) {
     const tasks = byNode.get(arc.name) ?? [];
-    const size = tasks.length > 6 ? 3.4 : 7;
+    const size = tasks.length > 6 ? 3.4 : isNarrow ? 11 : 7;
     const guests = tasks.filter((task) => task.owner !== arc.name);
     const inner = spread(arc, guests.length, RUN_RADIUS, size);
     for (const task of tasks) {
@@ -135,12 +156,14 @@ export class Ring {
     this.tip = new Tip(this.box);
     this.order = [];
     this.isNarrow = false;
+    this.isWide = false;
     this.listen();
     // Asked for in each drawing, the width would make the browser lay out everything at once.
     new ResizeObserver(([entry]) => {
       const { width } = entry.contentRect;
-      if (width === 0 || width < NARROW_PIXELS === this.isNarrow) return;
-      this.isNarrow = width < NARROW_PIXELS;
+      const [isNarrow, isWide] = [width < NARROW_PIXELS, width >= WIDE_PIXELS];
+      if (width === 0 || (isNarrow === this.isNarrow && isWide === this.isWide)) return;
+      Object.assign(this, { isNarrow, isWide });
       this.draw();
     }).observe(this.box);
   }
@@ -210,33 +233,38 @@ export class Ring {
       else if (owned.has(task.owner)) owned.get(task.owner).push(task.name);
       else owned.set(task.owner, [task.name]);
     }
-    const size = sizeOf(tasks.length);
+    const size = sizeOf(tasks.length, this.isNarrow);
     const places = placeTasks(nodeArcs, owned, orphans, size);
     const isNarrow = this.isNarrow;
     const named = tasks.length <= NAMES_MAX && !isNarrow;
-    set(this.svg, "viewBox", named ? "-530 -405 1060 810" : "-425 -425 850 850");
+    set(this.svg, "viewBox", named ? "-530 -405 1060 810" : isNarrow && size > GLYPH_SIZE_MIN ? "-385 -385 770 770" : "-425 -425 850 850");
+    set(this.svg, "data-narrow", isNarrow);
+    set(this.svg, "data-wide", this.isWide);
     const byNode = runningByNode();
     this.drawNodes(nodes, arcOf, byNode, isNarrow);
     this.drawTasks(tasks, places, size, named);
-    this.drawRuns(placeRuns(nodeArcs, places, byNode));
+    this.drawRuns(placeRuns(nodeArcs, places, byNode, isNarrow));
     const live = nodes.filter((node) => node.state === "live").length;
     const running = tasks.filter((task) => task.running).length;
     const isCrowded = orphans.length > 0;
-    say(this.big, isCrowded ? "" : `${running} running`);
-    say(this.small, isCrowded ? `${orphans.length} without an owner` : `${tasks.length} tasks on ${live} nodes`);
+    const [big, small] = isNarrow ? [`${running}/${tasks.length}`, "running"] : [`${running} running`, `${count(tasks.length, "task")} on ${count(live, "node")}`];
+    say(this.big, isCrowded || !nodes.length ? "" : big);
+    set(this.small, "y", isNarrow ? 32 : 24);
+    say(this.small, isCrowded ? `${orphans.length} without an owner` : nodes.length ? small : "No node has joined yet.");
   }
 
   drawNodes(nodes, arcOf, byNode, isNarrow) {
-    const named = nodes.length <= NODE_NAMES_MAX;
+    const named = nodes.length <= (isNarrow ? NODE_NAMES_MAX_NARROW : NODE_NAMES_MAX);
     set(this.svg, "data-crowd", !named);
-    const items = nodes.map((node) => ({ name: node.name, node, arc: arcOf.get(node.name), named, running: (byNode.get(node.name) ?? []).length, gap: isNarrow ? 15 : 9 }));
+    const items = nodes.map((node) => ({ name: node.name, node, arc: arcOf.get(node.name), named, running: (byNode.get(node.name) ?? []).length, isNarrow, isCrowded: nodes.length > NODE_NOTES_MAX }));
     keyed(this.layers.nodes, this.kept.nodes, items, {
       key: (item) => item.name, make: makeNode, update: updateNode,
     });
   }
 
   drawTasks(tasks, places, size, named) {
-    const items = tasks.map((task) => ({ name: task.name, task, place: places.get(task.name), size, named }));
+    const letters = this.isWide ? NAME_PIXELS_WIDE : NAME_PIXELS;
+    const items = tasks.map((task) => ({ name: task.name, task, place: places.get(task.name), size, named, letters }));
     const order = [...items].sort((a, b) => a.place.angle - b.place.angle).map((item) => item.name);
     keyed(this.layers.tasks, this.kept.tasks, items, { key: (item) => item.name, make: makeTask, update: updateTask });
     if (order.join() !== this.order.join()) {

@@ -3,6 +3,7 @@
 export const ARC_RADIUS = 300;
 export const RUN_RADIUS = 236;
 export const TASK_RADIUS = 346;
+const FINGERS_MAX = 24; // so many marks of 34 fit around the ring
 const TOP = -Math.PI / 2;
 const TURN = 2 * Math.PI;
 
@@ -10,8 +11,9 @@ export function at(radius, angle) {
   return { x: radius * Math.cos(angle), y: radius * Math.sin(angle) };
 }
 
-/** How large a task's mark is when there are so many. */
-export function sizeOf(count) {
+/** How large a task's mark is when there are so many. On a small ring a few are larger: for a finger. */
+export function sizeOf(count, isNarrow) {
+  if (isNarrow && count <= FINGERS_MAX) return 24;
   if (count <= 40) return 13;
   if (count <= 150) return 8;
   return count <= 500 ? 6 : 4.2;

@@ -1,7 +1,7 @@
 // Why a task is where it is, beside the task that is pointed at.
 
-import { clear, h } from "./dom.js";
-import { count, percent, fraction, whole, words } from "./format.js";
+import { clear, h, unbroken } from "./dom.js";
+import { capital, count, percent, fraction, whole, words } from "./format.js";
 import { state } from "./store.js";
 import { shareWords } from "./taskdialog.js";
 import { elapsed, nextWords, standing } from "./taskrow.js";
@@ -50,7 +50,7 @@ export class Tip {
     const part = fraction(run?.progress);
     this.show(name, mark, [
       h("strong", null, name),
-      h("p", null, `${task.schedule}. ${task.owner ? `Owned by ${task.owner}.` : "Nobody owns it."}`),
+      h("p", null, `${capital(task.schedule)}. ${task.owner ? `Owned by ${task.owner}.` : "Nobody owns it."}`),
       h("p", null, run
         ? `Runs on ${run.node} for ${whole(elapsed(run))}${part === null ? "" : `, ${percent(part)} done`}.`
         : `${nextWords(task)}. ${standing(task) === "idle" ? "" : `Last run ${words(task.lastRun?.status ?? standing(task))}.`}`),
@@ -60,7 +60,7 @@ export class Tip {
     this.timer = setTimeout(async () => {
       const found = await get(`/tasks/${encodeURIComponent(name)}/placement`).catch((problem) => problem);
       if (this.shown !== name) return;
-      clear(why).append(found instanceof Error ? found.message : `${shareWords(found)} ${found.reason}`);
+      clear(why).append(...unbroken(found instanceof Error ? found.message : `${shareWords(found)} ${found.reason}`));
       this.place(mark);
     }, WAIT_MILLISECONDS);
   }

@@ -4,7 +4,7 @@ import { details, facts } from "./dialog.js";
 import { clear, h } from "./dom.js";
 import { duration, exactly, fraction, percent } from "./format.js";
 import { mark } from "./icons.js";
-import { state } from "./store.js";
+import { state, watch } from "./store.js";
 import { button } from "./taskrow.js";
 import { get } from "./wire.js";
 
@@ -46,10 +46,23 @@ function show(body, run) {
 }
 
 export function openRun(id) {
-  details(`Run ${id}`, (body) => {
-    body.append(h("p", { class: "muted" }, "Reading…"));
-    get(`/runs/${id}`).then((run) => show(body, run)).catch((problem) => {
-      clear(body).append(h("p", { class: "said" }, problem.message));
-    });
+  const place = h("div", { class: "run-details" }, h("p", { class: "muted" }, "Reading…"));
+  let status = null; // as it was shown
+  const read = () => get(`/runs/${id}`).then((run) => {
+    status = run.status;
+    show(place, run);
+  }).catch((problem) => {
+    clear(place).append(h("p", { class: "said" }, problem.message));
   });
+  const dialog = details(`Run ${id}`, (body) => body.append(place));
+  // It is looked at until it ends, and then shows how.
+  const unwatch = watch((kinds) => {
+    const now = state.runs.get(id)?.status;
+    if (kinds.has("runs") && status === "running" && now && now !== status) {
+      status = now;
+      read();
+    }
+  });
+  dialog.addEventListener("close", unwatch);
+  read();
 }

@@ -1,7 +1,7 @@
 // What the page knows of the cluster: read once, then kept true by the events, and read anew
 // where an event does not tell enough. Views read `state` and are told what kind of thing changed.
 
-import { applyProgress, applyTask, forgetRuns, isEnding, RUNS_MAX } from "./apply.js";
+import { applyNode, applyProgress, applyTask, forgetRuns, isEnding, RUNS_MAX } from "./apply.js";
 import { announce } from "./dom.js";
 import { count } from "./format.js";
 import { follow, get, rest, resume } from "./wire.js";
@@ -25,9 +25,10 @@ const dirty = new Set();
 const listeners = new Set();
 let frame = null;
 
-/** listener(kinds) is called once a frame, with the kinds that changed. */
+/** listener(kinds) is called once a frame, with the kinds that changed. Returns what ends it. */
 export function watch(listener) {
   listeners.add(listener);
+  return () => listeners.delete(listener);
 }
 
 export function touch(...kinds) {
@@ -184,6 +185,8 @@ function takeEvents(events) {
     touch("events");
     if (event.channel === "node_events") {
       tellOfNode(event);
+      applyNode(state, event);
+      touch("nodes");
       readNodes();
     } else {
       if (applyTask(state, event) === "stale") {

@@ -1,11 +1,11 @@
 // All about one task: its schedule, its place, its last runs.
 
 import { details, facts } from "./dialog.js";
-import { clear, h } from "./dom.js";
+import { clear, h, unbroken } from "./dom.js";
 import { count, duration, exactly, moment } from "./format.js";
 import { mark } from "./icons.js";
 import { openRun } from "./rundialog.js";
-import { state } from "./store.js";
+import { state, watch } from "./store.js";
 import { button, nextWords } from "./taskrow.js";
 import { get } from "./wire.js";
 
@@ -33,33 +33,47 @@ export function shareWords(placement) {
   return `${count(tasks, "task")} on ${count(nodes, "node")}: ${share} each.`;
 }
 
+/** What changes while somebody looks. Returns whether it did. */
+function drawHead(head, task) {
+  const drawn = [task.owner, task.running?.runId, task.paused, task.retiredAt, task.nextRunAt, task.skippedTicks].join();
+  if (head.drawn === drawn) return false;
+  head.drawn = drawn;
+  const kinds = task.running ? ["cancel"] : task.paused || task.retiredAt ? [] : ["run"];
+  kinds.push(task.paused ? "resume" : "pause");
+  const find = () => state.tasks.get(task.name) ?? task;
+  const had = head.contains(document.activeElement);
+  clear(head).append(
+    facts([
+      ["Schedule", task.schedule], ["Function", h("code", null, task.function)],
+      ["Owner", task.owner ?? "nobody"],
+      ["Runs", task.running ? `on ${task.running.node}, since ${exactly(task.running.startedAt)}` : null],
+      ["Next", task.nextRunAt ? exactly(task.nextRunAt) : nextWords(task)],
+      ["Skipped times", task.skippedTicks ? `${task.skippedTicks}, last ${moment(task.lastSkip?.at)}: ${task.lastSkip?.reason ?? ""}` : "none"],
+      ["Retired", task.retiredAt ? exactly(task.retiredAt) : null],
+    ]),
+    task.retiredAt ? "" : h("div", { class: "acts" }, kinds.map((kind) => button(kind, find))),
+  );
+  if (had) head.querySelector("button")?.focus(); // or the keyboard would be lost with the button
+  return true;
+}
+
 /** Opens it; the parts that must be asked for come when they come. */
 export function openTask(name) {
   const task = state.tasks.get(name);
   if (!task) return;
   const runs = h("ul", { class: "list", "aria-label": `Last runs of ${name}` }, h("li", { class: "muted" }, "Reading…"));
   const why = h("div", null, h("p", { class: "muted" }, "Reading…"));
-  details(name, (body) => {
-    const find = () => state.tasks.get(name) ?? task;
-    const kinds = task.running ? ["cancel"] : task.paused || task.retiredAt ? [] : ["run"];
-    kinds.push(task.paused ? "resume" : "pause");
-    body.append(
-      facts([
-        ["Schedule", task.schedule], ["Function", h("code", null, task.function)],
-        ["Owner", task.owner ?? "nobody"],
-        ["Next", task.nextRunAt ? `${nextWords(task)} (${exactly(task.nextRunAt)})` : nextWords(task)],
-        ["Skipped times", task.skippedTicks ? `${task.skippedTicks}, last ${moment(task.lastSkip?.at)}: ${task.lastSkip?.reason ?? ""}` : "none"],
-        ["Retired", task.retiredAt ? exactly(task.retiredAt) : null],
-      ]),
-      task.retiredAt ? "" : h("div", { class: "acts" }, kinds.map((kind) => button(kind, find))),
-      h("section", null, h("h3", null, "Why it is where it is"), why),
-      h("section", null, h("h3", null, "Last runs"), runs),
-    );
-  });
-  get(`/tasks/${encodeURIComponent(name)}/placement`).then((found) => {
-    clear(why).append(h("p", null, `${found.reason} ${shareWords(found)}`), placementTable(found));
-  }).catch((problem) => clear(why).append(h("p", { class: "said" }, problem.message)));
-  get(`/runs?limit=${RUNS}&task=${encodeURIComponent(name)}`).then((page) => {
+  const head = h("div", { class: "task-head" });
+  drawHead(head, task);
+  const dialog = details(name, (body) => body.append(
+    head, h("section", null, h("h3", null, "Why it is where it is"), why), h("section", null, h("h3", null, "Last runs"), runs)));
+  const readRuns = () => get(`/runs?limit=${RUNS}&task=${encodeURIComponent(name)}`).then((page) => {
     clear(runs).append(...(page.runs.length ? page.runs.map(runLine) : [h("li", { class: "muted" }, "It has not run yet.")]));
   }).catch((problem) => clear(runs).append(h("li", { class: "said" }, problem.message)));
+  const unwatch = watch((kinds) => kinds.has("tasks") && state.tasks.has(name) && drawHead(head, state.tasks.get(name)) && readRuns());
+  dialog.addEventListener("close", unwatch);
+  readRuns();
+  get(`/tasks/${encodeURIComponent(name)}/placement`).then((found) => {
+    clear(why).append(h("p", null, unbroken(`${found.reason} ${shareWords(found)}`)), placementTable(found));
+  }).catch((problem) => clear(why).append(h("p", { class: "said" }, problem.message)));
 }

@@ -111,7 +111,9 @@ export function updateRow(row, task) {
   const p = row.parts;
   row.item = task;
   say(p.name, task.name);
+  set(p.name, "title", task.name);
   say(p.schedule, task.schedule);
+  set(p.schedule, "title", task.schedule);
   say(p.owner, task.owner ?? "nobody");
   const status = standing(task);
   const rests = ["running", "paused", "retired"].includes(status);
@@ -131,6 +133,7 @@ export function updateRow(row, task) {
   set(p.next, "title", task.nextRunAt ? `${moment(task.nextRunAt)}; ${exactly(task.nextRunAt)}` : null);
   drawLast(p.last, task);
   drawSparkline(p.spark, task.durations);
+  set(p.spark.parentNode, "title", p.spark.getAttribute("aria-label"));
   p.run.hidden = Boolean(task.running || task.retiredAt || task.paused);
   p.cancel.hidden = !task.running;
   p.pause.hidden = Boolean(task.paused || task.retiredAt);

@@ -7,6 +7,7 @@ import { makeRow, standing, updateRow } from "./taskrow.js";
 import { WindowedList } from "./windowed.js";
 
 const KINDS = [["", "All"], ["running", "Running"], ["paused", "Paused"], ["trouble", "In trouble"]];
+const HEADS = ["Task and schedule", "Owner", "Now", "Next, and last outcome", "Last 30 durations"];
 const TROUBLE = new Set(["failed", "timed_out", "lost", "retired"]);
 /** As in views.css: one height for each form of a row. */
 const NARROW_PIXELS = 760;
@@ -31,7 +32,9 @@ export function create(root) {
     search = event.target.value.trim().toLowerCase();
     draw();
   } });
-  root.append(h("section", { class: "panel", "aria-label": "Tasks" }, h("div", { class: "tools" }, box, choose, found), empty, list.node));
+  // For eyes alone: each row says to a screen reader what its parts are.
+  const heads = h("div", { class: "heads", "aria-hidden": "true" }, HEADS.map((words) => h("span", null, words)));
+  root.append(h("section", { class: "panel", "aria-label": "Tasks" }, h("div", { class: "tools" }, box, choose, found), empty, heads, list.node));
 
   function wanted(task) {
     if (search && !task.name.toLowerCase().includes(search)) return false;
@@ -43,6 +46,7 @@ export function create(root) {
     const all = [...state.tasks.values()].filter(wanted).sort((a, b) => (a.name < b.name ? -1 : 1));
     say(found, state.tasks.size ? (all.length === state.tasks.size ? count(all.length, "task") : `${all.length} of ${count(state.tasks.size, "task")}`) : "");
     empty.hidden = all.length > 0;
+    heads.hidden = all.length === 0;
     say(empty, state.tasks.size ? "No task is like that." : "There are no tasks yet. Give one a function and a schedule below tasks: in config.yaml, and restart.");
     list.draw(all);
   }

@@ -3,13 +3,13 @@
 
 import { h, keyed, s, say, set } from "./dom.js";
 import { duration, hourAndMinute, moment, words } from "./format.js";
+import { fitted } from "./measure.js";
 import { openRun } from "./rundialog.js";
 import { now, state } from "./store.js";
-import { AXIS_HEIGHT, layOut, links, NARROW_PIXELS, neighbour, ROW_GAP } from "./timelinelayout.js";
+import { AXIS_HEIGHT, layOut, links, NARROW_PIXELS, neighbour, ROW_GAP, WIDE_PIXELS } from "./timelinelayout.js";
 import { fitting, moved, ticks, WHOLE, zoomed } from "./timescale.js";
 
-const TEXT_PIXELS_MIN = 46;
-const LETTER_PIXELS = 7.3;
+const TEXT_PIXELS_MIN = 56;
 const SECONDS_SHOWN_BELOW = 300_000;
 const TICKS_NARROW = 4;
 const NEW_BARS_MAX = 250;
@@ -33,7 +33,7 @@ function makeBar({ run }) {
     s("rect", { class: "bar-box", rx: 3 }));
 }
 
-function updateBar(group, { run, x, y, width, height }) {
+function updateBar(group, { run, x, y, width, height, letters }) {
   const box = group.firstChild;
   if (group.status !== run.status) {
     group.status = run.status;
@@ -43,15 +43,15 @@ function updateBar(group, { run, x, y, width, height }) {
     set(group, "aria-label", `${run.task}, run ${run.id} on ${run.node}, ${words(run.status)}, from ${moment(run.startedAt)}${took}`);
   }
   // A thousand bars stay where they are while time goes on; to compare a text costs least.
-  const drawn = `${x.toFixed(1)} ${y} ${width.toFixed(1)} ${height}`;
+  const drawn = `${x.toFixed(1)} ${y} ${width.toFixed(1)} ${height} ${letters}`;
   if (group.drawn === drawn) return;
   group.drawn = drawn;
   const places = { x: x.toFixed(1), y, width: width.toFixed(1), height };
   for (const [name, value] of Object.entries(places)) set(box, name, value);
-  const letters = width > TEXT_PIXELS_MIN && height >= 14 ? Math.floor((width - 10) / LETTER_PIXELS) : 0;
-  if (!letters && !group.text) return; // most bars are too small for a name
+  const isNamed = width > TEXT_PIXELS_MIN && height >= 14;
+  if (!isNamed && !group.text) return; // most bars are too small for a name
   if (!group.text) group.append((group.text = s("text", { "dominant-baseline": "central" })));
-  say(group.text, letters && run.task.length > letters ? `${run.task.slice(0, letters - 1)}…` : letters ? run.task : "");
+  say(group.text, isNamed ? fitted(run.task, width - 12, letters) : "");
   set(group.text, "x", (x + 6).toFixed(1));
   set(group.text, "y", y + height / 2);
 }
@@ -107,6 +107,7 @@ class Timeline {
     set(this.svg, "width", width);
     set(this.svg, "height", height);
     set(this.svg, "viewBox", `0 0 ${width} ${height}`);
+    set(this.svg, "data-wide", width >= WIDE_PIXELS);
     this.drawTicks(width, view);
     this.drawRows(width);
     for (const layer of [this.layers.bars, this.layers.links]) set(layer, "transform", `translate(${shift.toFixed(1)} 0)`);

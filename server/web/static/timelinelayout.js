@@ -5,6 +5,7 @@ import { bounds, lanes } from "./timescale.js";
 export const AXIS_HEIGHT = 26;
 export const ROW_GAP = 10;
 export const NARROW_PIXELS = 620;
+export const WIDE_PIXELS = 1600; // from there on bars and letters are larger, as the rest of the page is
 const BARS_MAX = 1500;
 const NAME_WIDTH = 96;
 const NAME_HEIGHT = 18;
@@ -36,6 +37,7 @@ export function layOut({ runs, nodes, view, time, width }) {
   const { from, to } = bounds(view, time);
   const { byNode, isCut } = gather(runs, nodes, { from, to }, time);
   const left = width < NARROW_PIXELS ? 0 : NAME_WIDTH;
+  const [tall, letters] = width < WIDE_PIXELS ? [18, 12] : [24, 14];
   const scale = (width - left) / (to - from);
   const origin = Math.floor(time / ORIGIN_MILLISECONDS) * ORIGIN_MILLISECONDS;
   const along = (at) => (at - origin) * scale;
@@ -44,15 +46,15 @@ export function layOut({ runs, nodes, view, time, width }) {
   let y = AXIS_HEIGHT;
   for (const [name, ofNode] of byNode) {
     const { placed, count } = lanes(ofNode, time, 2 / scale);
-    const height = count <= LANES_TALL ? 18 : 9;
+    const height = count <= LANES_TALL ? tall : 9;
     const top = y + (left ? 0 : NAME_HEIGHT);
     for (const { run, lane, start, end } of placed) {
       const x = along(Math.max(start, from));
       const until = along(Math.min(end, to));
-      places.set(run.id, { run, x, y: top + lane * (height + 3), width: Math.max(BAR_PIXELS_MIN, until - x), height });
+      places.set(run.id, { run, x, y: top + lane * (height + 3), width: Math.max(BAR_PIXELS_MIN, until - x), height, letters });
     }
     const bottom = top + count * (height + 3);
-    rows.push({ name, labelY: y + (left ? 10 : 8), bottom });
+    rows.push({ name, labelY: y + (left ? tall / 2 + 1 : 8), bottom });
     y = bottom + ROW_GAP;
   }
   return { rows, places, height: y, left, scale, shift: left - along(from), from, to, isCut };

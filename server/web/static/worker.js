@@ -9,14 +9,17 @@
 
 import { Stream } from "./stream.js";
 
-const GATHER_MILLISECONDS = 60; // a crowd of events at one moment is one message
+const GATHER_MILLISECONDS = 60; // a crowd of events is a message in so long; a lone event does not wait
 const ASK_MILLISECONDS_MAX = 30_000;
 
 let gathered = [];
 let sending = null;
+let sentAt = 0;
 
 function send() {
+  clearTimeout(sending);
   sending = null;
+  sentAt = performance.now();
   const events = gathered;
   gathered = [];
   if (events.length) postMessage({ kind: "news", events });
@@ -25,7 +28,7 @@ function send() {
 const stream = new Stream((message) => {
   if (message.kind === "news") {
     gathered.push(message.event);
-    sending ??= setTimeout(send, GATHER_MILLISECONDS);
+    sending ??= setTimeout(send, Math.max(0, sentAt + GATHER_MILLISECONDS - performance.now()));
     return;
   }
   send(); // order matters: what came before is told before
