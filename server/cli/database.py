@@ -155,6 +155,7 @@ def move(
 def psql(context: typer.Context, owner: Owner = False, config: Config = None) -> NoReturn:
     """Open psql on the database. What follows `--` goes to psql: `ringfence db psql -- -c 'select 1'`."""
     from server.postgres.binaries import binary
+    from server.postgres.dsn import CONNECT_SECONDS_MAX
     from server.postgres.programs import connection_of
 
     settings = settings_for(config)
@@ -168,6 +169,8 @@ def psql(context: typer.Context, owner: Owner = False, config: Config = None) ->
             raise
         program = found
     connection, environment = connection_of(_url(settings, owner))
+    # A database that takes connections and says nothing would be waited for without an end.
+    environment.setdefault("PGCONNECT_TIMEOUT", str(CONNECT_SECONDS_MAX))
     os.execve(program, [program, connection, *context.args], environment)  # noqa: S606 its user's words
 
 

@@ -8,6 +8,7 @@ import structlog
 
 from server.errors import DatabaseUnavailableError, SchemaMismatchError
 from server.postgres.embedded import EmbeddedServer
+from server.postgres.faults import Fault, classify, is_transient
 from server.postgres.profile import Profile
 from server.postgres.schema import found_schema, newest_revision
 from server.postgres.schema_fit import Fit, Schema, describe, fits
@@ -74,7 +75,7 @@ def migrate_back(settings: Settings, revision: str) -> str:
 
 
 class _Connected:
-    """Turns the driver's failure to connect into a message that names the setting."""
+    """Turns what passes by itself into a message that names the setting, and what to do."""
 
     def __init__(self, settings: Settings) -> None:
         self.place = (
@@ -85,8 +86,16 @@ class _Connected:
         return None
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if isinstance(error, psycopg.OperationalError) and error.sqlstate is None:
-            raise DatabaseUnavailableError(f"{self.place}: can't connect: {str(error).strip()}") from None
+        if not isinstance(error, psycopg.Error) or not is_transient(error):
+            return
+        if classify(error) is Fault.ROW_LOCKED:
+            raise DatabaseUnavailableError(
+                "Somebody holds a table that has to be changed, and it is not waited for any longer, since "
+                "everybody else waits meanwhile. Nothing has changed: repeat it. Most often the oldest "
+                "transaction holds it: select pid, usename, xact_start from pg_stat_activity order by 3"
+            ) from None
+        what = "can't connect" if classify(error) is Fault.UNREACHABLE else "repeat it"
+        raise DatabaseUnavailableError(f"{self.place}: {what}: {str(error).strip()}") from None
 
 
 def check_running(settings: Settings) -> None:

@@ -1,6 +1,7 @@
 """Waits until every instance answers, and says so if one does not come up."""
 
 import http.client
+import json
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from server.settings import Settings
 ANSWER_SECONDS_MAX = 1.0
 READY_SECONDS_MAX = 90.0
 POLL_SECONDS = 0.05
+NOT_READY = "not_ready"  # the code of the answer (server/web/health.py)
 LOOK_SECONDS = 0.5
 # One failed attempt may be bad luck (an instance of before still has its lease);
 # what fails over and over is shown, once for each program.
@@ -97,12 +99,23 @@ class Readiness:
 
 def is_ready(host: str, port: int, scheme: str = "http") -> bool:
     """Whether an instance says that it should get requests."""
-    connection = connection_to(scheme, host, port, ANSWER_SECONDS_MAX, is_verified=False)
+    return reasons_of(host, port, scheme) == ()
+
+
+def reasons_of(
+    host: str, port: int, scheme: str = "http", seconds_max: float = ANSWER_SECONDS_MAX
+) -> tuple[str, ...] | None:
+    """Why an instance should get no requests, by its own word; empty if it should, None if none answers."""
+    connection = connection_to(scheme, host, port, seconds_max, is_verified=False)
     try:
         connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
+        answer = connection.getresponse()
+        if answer.status == 200:
+            return ()
+        problem = json.loads(answer.read())
+        return tuple(map(str, problem["reasons"])) if problem["code"] == NOT_READY else None
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+        return None
     finally:
         connection.close()
 

@@ -63,19 +63,28 @@ select s.indexrelname as name,
 -- name: oldest_snapshot
 -- What reaches furthest back of all that keeps dead rows from being removed, in
 -- transactions since then; no row when nothing does. Any role may see this of any session.
+--
+-- Of another database's session its snapshot does not count, but its transaction does once it
+-- has written: every snapshot that is taken here reaches back to it, so nothing is removed
+-- beside an update, only by a vacuum that finds this database without a snapshot. Without a
+-- database are the senders of the log, which pass on what their standbys still read.
 select held.transactions,
        held.holder
   from (
            select greatest(age(a.backend_xmin), age(a.backend_xid)) as transactions,
                   format('session %%s of %%s', a.pid, a.usename) as holder
              from pg_stat_activity as a
-            where a.datname = current_database()
+            where (a.datname = current_database() or a.datname is null)
               and a.pid <> pg_backend_pid()
             union all
+           select age(a.backend_xid),
+                  format('session %%s of %%s on the database %%s', a.pid, a.usename, a.datname)
+             from pg_stat_activity as a
+            where a.datname <> current_database()
+            union all
            select age(p.transaction),
-                  format('prepared transaction %%s', p.gid)
+                  format('prepared transaction %%s of the database %%s', p.gid, p.database)
              from pg_prepared_xacts as p
-            where p.database = current_database()
             union all
            select greatest(age(s.xmin), age(s.catalog_xmin)),
                   format('replication slot %%s', s.slot_name)

@@ -147,14 +147,14 @@ def _in_our_words(owner_url: str) -> Iterator[None]:
         named = conninfo.conninfo_to_dict(owner_url)
         raise SchemaMismatchError(
             f"the role {named.get('user', '')} may not make the tables in the database "
-            f"{named.get('dbname', '')} ({reason_of(refusal)}): name the role that owns the database in "
+            f"{named.get('dbname', '')} ({reason_of(error)}): name the role that owns the database in "
             "database.owner_url"
         ) from None
 
 
 def downgrade(owner_url: str, revision: str) -> None:
-    """Migrates back to `revision`; "base" leaves nothing."""
-    with engine(owner_url).begin() as connection:
+    """Migrates back to `revision`; "base" leaves nothing. Raises as upgrade() does."""
+    with _in_our_words(owner_url), engine(owner_url).begin() as connection:
         begin_alone(connection)
         _run(connection, "downgrade", revision)
 

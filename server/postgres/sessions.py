@@ -77,7 +77,7 @@ class _Session:
     def _out_of_time(self, seconds: float) -> psycopg.OperationalError:
         self.pgconn.finish()
         error = psycopg.OperationalError(
-            f"the database did not answer within {seconds:g} s; the connection is closed"
+            f"the database did not answer within {round(seconds, 2):g} s; the connection is closed"
         )
         self._refused(error)
         return error

@@ -15,6 +15,7 @@ from fleet import Fleet, wait_until
 from wire import Wire
 
 from server.postgres.embedded import EmbeddedServer
+from server.settings import Settings, load
 
 SLACK_SECONDS = 4.0
 """What a busy machine may add to what is promised."""
@@ -132,6 +133,10 @@ class LiveNode:
         stat = Path(f"/proc/{self.fleet.processes[1].pid}/stat").read_text(encoding="utf-8")
         user, system = stat.rpartition(")")[2].split()[11:13]
         return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def settings(self) -> Settings:
+        """As a command on its host reads them."""
+        return load(str(self.fleet.config), {"RINGFENCE_DATABASE__URL": self.fleet.url})
 
     def figure(self, name: str) -> float:
         """What /metrics says of a figure without labels."""

@@ -15,6 +15,9 @@ from fleet import Fleet, children, wait_until
 from live_node import DEADLINE_SECONDS, SLACK_SECONDS, LiveNode, times_told
 from wire import Wire
 
+from server.cli import api
+from server.cli.doctor.finding import Level
+from server.cli.doctor.service import check_service
 from server.postgres import migrations
 from server.postgres.embedded import EmbeddedServer
 
@@ -95,8 +98,14 @@ def test_while_the_server_is_silent_answers_are_503_in_time_and_then_everything_
     )
     assert node.seconds_until_red() < RED_SECONDS + SLACK_SECONDS
     wait_until(lambda: node.figure("ringfence_database_outage_seconds") > 0, DEADLINE_SECONDS, "the figure")
+    command = node.asked(lambda: api.call(f"http://127.0.0.1:{node.fleet.port + 1}", "GET", "/tasks"))[0]
+    (ports,) = (one for one in check_service(node.settings()) if one.subject == "ports")
+    assert ports.level is Level.WARNING
+    assert ports.text.endswith("of which 2 are not ready: the database does not answer")
     answers = [question.result() for question in questions]
     assert [answer for answer in answers if not answer.is_unavailable] == []
+    with pytest.raises(api.RefusedError, match="The database can't be reached"):
+        command.result()
     assert node.cpu_seconds() - used < (time.monotonic() - began) / 4, "it spins"
     assert not node.is_beating()
     node.wire.heal()

@@ -1,15 +1,20 @@
 """Two releases and one database: which of them goes on, and what each command says of it."""
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import psycopg
 import pytest
 import structlog
+from fleet import free_ports
 from later_release import REVISION, LaterRelease, variables_for
 from structlog.testing import capture_logs
 
-from server.errors import SchemaMismatchError
+from server.cli import migrate as cli
+from server.cli.migrate import migrate, migrate_back, schema_status
+from server.errors import DatabaseUnavailableError, SchemaMismatchError
 from server.postgres import migrations
 from server.postgres.preparation import prepare_schema
 from server.postgres.schema import found_schema, newest_revision
@@ -22,6 +27,12 @@ OWN = newest_revision()
 @pytest.fixture
 def later(tmp_path) -> LaterRelease:
     return LaterRelease(tmp_path / "later")
+
+
+@pytest.fixture(autouse=True)
+def loud(monkeypatch) -> None:
+    """The commands are called in this process, whose other tests read the log."""
+    monkeypatch.setattr(cli, "quiet_log", lambda: None)
 
 
 def schema_of(database) -> Schema | None:
@@ -110,6 +121,38 @@ def test_a_node_waits_for_a_table_that_somebody_holds_when_it_migrates(database,
             preparing.result(30)
     assert told
     assert schema_of(database).revision == OWN
+
+
+@contextmanager
+def held_table(database) -> Iterator[None]:
+    """Somebody holds the table of runs, longer than a migration waits for it."""
+    with psycopg.connect(database.owner_url) as holder:
+        holder.execute("lock table runs in access exclusive mode")
+        yield
+
+
+def test_a_migration_that_meets_a_held_table_gives_up_says_so_and_changes_nothing(
+    database, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(migrations, "LOCK_TIMEOUT", "100ms")
+    migrations.downgrade(database.owner_url, "0009")
+    settings = settings_for(database, tmp_path)
+    for command in (migrate, lambda settings: migrate_back(settings, "0006")):
+        with (
+            held_table(database),
+            pytest.raises(DatabaseUnavailableError, match="Nothing has changed: repeat"),
+        ):
+            command(settings)
+        assert schema_of(database) == Schema("0009", "0001")
+    assert migrate(settings).startswith("Migrated: 0010")
+
+
+def test_where_nobody_answers_the_commands_say_which_setting_names_the_database(tmp_path):
+    nobody = Database(url=f"postgresql://ringfence@127.0.0.1:{free_ports(1)}/ringfence", one_role=True)
+    settings = Settings(home=tmp_path, source="test", database=nobody)
+    for command in (migrate, schema_status, lambda settings: migrate_back(settings, "0006")):
+        with pytest.raises(DatabaseUnavailableError, match=r"database\.url: can't connect: .*refused"):
+            command(settings)
 
 
 def test_a_migration_that_does_not_say_who_works_on_it_is_not_run(database, later):

@@ -6,11 +6,14 @@ from pathlib import Path
 
 from server.cli import configuration, lock, ports
 from server.cli.doctor.finding import Finding, fault, ok, warning
-from server.cli.readiness import is_ready
+from server.cli.readiness import reasons_of
 from server.cluster.lifelock import may_any_live
 from server.errors import ConfigurationError
 from server.settings import Settings
 from server.supervised import stop_seconds
+
+# Whether the database takes writes is waited for, by the instance that is asked.
+READY_SECONDS_MAX = 3.0
 
 
 def check_service(settings: Settings) -> Iterator[Finding]:
@@ -31,19 +34,33 @@ def _check_ports(settings: Settings, running: lock.Holder | None) -> Iterator[Fi
     if not taken:
         yield ok("ports", f"{span} are free")
         return
-    answers = all(is_ready(port.host, port.number, settings.http.scheme) for port in taken)
-    if answers and running is not None:
-        yield ok(
-            "ports", f"{span}: {len(taken)} are served by the `ringfence up` that runs (pid {running.pid})"
-        )
-    elif answers and may_any_live(settings.var_folder / "run" / "locks"):
-        # systemd, a supervisord of its own, or a person who typed `ringfence serve`.
-        yield ok(
-            "ports", f"{span}: {len(taken)} are served by instances that run here without `ringfence up`"
-        )
-    else:
+    answers = [reasons_of(port.host, port.number, settings.http.scheme, READY_SECONDS_MAX) for port in taken]
+    who = _served_by(settings, running)
+    if who is None or None in answers:
         said = ports.describe(taken, settings).splitlines()
         yield fault("ports", "; ".join(said[:-1]), said[-1])
+        return
+    served = f"{span}: {len(taken)} are served by {who}"
+    reasons = {reason for answer in answers for reason in answer or ()}
+    if reasons:
+        count = sum(bool(answer) for answer in answers)
+        yield warning(
+            "ports",
+            f"{served}, of which {count} are not ready: {', '.join(sorted(reasons))}",
+            "nothing has to be restarted: they get ready by themselves when that has ended",
+        )
+    else:
+        yield ok("ports", served)
+
+
+def _served_by(settings: Settings, running: lock.Holder | None) -> str | None:
+    """Who of ours may have the ports; None if nobody of ours runs here."""
+    if running is not None:
+        return f"the `ringfence up` that runs (pid {running.pid})"
+    if may_any_live(settings.var_folder / "run" / "locks"):
+        # systemd, a supervisord of its own, or a person who typed `ringfence serve`.
+        return "instances that run here without `ringfence up`"
+    return None
 
 
 def _check_stop_time(settings: Settings, running: lock.Holder | None) -> Iterator[Finding]:
