@@ -15,6 +15,7 @@ from server.durations import format_duration
 HEADINGS = ("name", "owner", "runs on", "elapsed", "next", "schedule", "last outcome", "progress")
 NOTHING = "-"
 MESSAGE_CHARACTERS_MAX = 60
+FRAME = "  File "  # so begins what a traceback says of each call
 # What gives way in a narrow terminal: a name or a number that is cut can't be copied.
 _SHRINKING = frozenset({"schedule", "last outcome", "progress"})
 STYLES = {"succeeded": "green", "failed": "red", "timed_out": "red", "lost": "red"}
@@ -111,8 +112,16 @@ def outcome(run: Mapping[str, Any] | None, now: datetime) -> str:
     if run["finishedAt"] is None:
         return str(run["status"])
     ago = in_words((now - datetime.fromisoformat(run["finishedAt"])).total_seconds())
-    reason = f": {clean(run['error'])}" if run["error"] else ""
-    return f"{run['status'].replace('_', ' ')} {ago} ago{reason}"
+    why = f": {clean(reason(run['error']))}" if run["error"] else ""
+    return f"{run['status'].replace('_', ' ')} {ago} ago{why}"
+
+
+def reason(error: str) -> str:
+    """The line of an error that says why: of a traceback the one that names the exception."""
+    told = error.splitlines()
+    frames = [place for place, line in enumerate(told) if line.startswith(FRAME)]
+    after = told[frames[-1] + 1 :] if frames else told
+    return next((line for line in after if line.strip() and not line[0].isspace()), told[-1] if told else "")
 
 
 def next_time(moment: str | None, now: datetime) -> str:

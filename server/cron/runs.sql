@@ -39,6 +39,7 @@ select t.name,
        t.due_at,
        t.retired_at is not null as retired,
        r.id as running_id,
+       r.started_at as running_since,
        r.cancel_requested_at is not null as cancel_requested,
        clock_timestamp() as now
   from tasks as t

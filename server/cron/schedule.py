@@ -181,12 +181,16 @@ Decision = Start | Skip | Wait
 
 
 def decide(
-    schedule: Schedule, next_run_at: datetime, now: datetime, running: bool, policy: Policy
+    schedule: Schedule, next_run_at: datetime, now: datetime, running_since: datetime | None, policy: Policy
 ) -> Decision:
-    """What to do at `now` about the tick `next_run_at`; `running` is whether the task runs at this moment."""
+    """What to do at `now` about the tick `next_run_at`.
+
+    running_since: when the run began that goes on at this moment; None if there is none.
+    """
     jitter = timedelta(seconds=policy.jitter_seconds)
     tick, moment = (_moment(_microseconds(given)) - jitter for given in (next_run_at, now))
-    match _decide_on_the_grid(schedule, tick, moment, running, policy):
+    since = None if running_since is None else _moment(_microseconds(running_since)) - jitter
+    match _decide_on_the_grid(schedule, tick, moment, since, policy):
         case Start(new_next):
             return Start(new_next + jitter)
         case Skip(new_next, reason, ticks, kind):
@@ -196,8 +200,9 @@ def decide(
 
 
 def _decide_on_the_grid(
-    schedule: Schedule, tick: datetime, now: datetime, running: bool, policy: Policy
+    schedule: Schedule, tick: datetime, now: datetime, running_since: datetime | None, policy: Policy
 ) -> Decision:
+    running = running_since is not None
     if now < tick:
         return Wait(tick)
     if policy.missed == "all":
@@ -208,10 +213,8 @@ def _decide_on_the_grid(
         # While the task runs the tick is not lost: it starts when the one before it has ended.
         following = schedule.following(tick, now if running else tick)
         return Wait(following) if running else Start(following)
-    if running:
-        passed = schedule.due(tick, now)
-        reason = STILL_RUNNING if len(passed) == 1 else f"{STILL_RUNNING} ({_counted(passed)})"
-        return _skip(schedule, passed, reason, "still_running")
+    if running_since is not None:
+        return _skip_during_a_run(schedule, schedule.due(tick, now), running_since)
     if policy.missed == "skip":
         grace = min(timedelta(seconds=policy.grace_seconds), schedule.following(tick, tick) - tick)
         ticks = schedule.due(tick, now)
@@ -221,6 +224,15 @@ def _decide_on_the_grid(
             return _skip(schedule, late, reason, "missed")
         return Start(schedule.following(tick, tick))
     return Start(schedule.following(tick, now))
+
+
+def _skip_during_a_run(schedule: Schedule, passed: Sequence[int], running_since: datetime) -> Skip:
+    # After an outage the first run may be the repetition of one that it had ended: what
+    # passed before that began was missed, and it is no sign that the task takes too long.
+    if missed := passed[: bisect_left(passed, _microseconds(running_since))]:
+        return _skip(schedule, missed, f"{_counted(missed)} missed before the present run began", "missed")
+    reason = STILL_RUNNING if len(passed) == 1 else f"{STILL_RUNNING} ({_counted(passed)})"
+    return _skip(schedule, passed, reason, "still_running")
 
 
 def _skip(schedule: Schedule, ticks: Sequence[int], reason: str, kind: SkipKind) -> Skip:

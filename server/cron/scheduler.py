@@ -228,8 +228,7 @@ class Scheduler:
         if seen.running_id is None and seen.due_at is not None and seen.due_at <= now:
             return await self._start(runner, seen, task, seen.next_run_at)
 
-        is_running = seen.running_id is not None
-        match decide(task.schedule, seen.next_run_at, now, running=is_running, policy=task.policy):
+        match decide(task.schedule, seen.next_run_at, now, seen.running_since, task.policy):
             case Start(new_next):
                 return await self._start(runner, seen, task, new_next)
             case Skip() as skip:

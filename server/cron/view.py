@@ -20,6 +20,7 @@ class TaskView:
     due_at: datetime | None
     running_id: int | None
     cancel_requested: bool
+    running_since: datetime | None = None
 
     @property
     def earliest(self) -> datetime:
@@ -70,6 +71,7 @@ def from_rows(rows: Sequence[Any], catalogue: Catalogue, read_at: float) -> View
                 row.due_at,
                 row.running_id,
                 row.cancel_requested,
+                row.running_since,
             )
             for row in rows
             if not row.retired

@@ -9,6 +9,15 @@ from rich.console import Console
 from server.cli.task_table import HEADINGS, cells, lines, next_time, outcome, progress, table
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+TRACEBACK = """Traceback (most recent call last):
+  File "child.py", line 34, in perform
+    result = function(Context(spec, channel), **spec.params)
+             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+  File "mine.py", line 12, in look
+    return {}["missing"]
+           ~~^^^^^^^^^^^
+KeyError: 'missing'
+"""
 
 
 def task(**changes: Any) -> dict[str, Any]:
@@ -93,11 +102,15 @@ def test_progress_is_a_share_rounded_down_and_a_message(report: dict[str, Any] |
         (None, "-"),
         (ended(), "succeeded 2m ago"),
         (ended("timed_out"), "timed out 2m ago"),
-        (ended("failed", "ValueError: no\nTraceback"), "failed 2m ago: ValueError: no"),
+        (ended("failed", "no room\nfor it"), "failed 2m ago: no room"),
+        (ended("failed", TRACEBACK), "failed 2m ago: KeyError: 'missing'"),
+        (ended("failed", f"{TRACEBACK}the memory ended\n"), "failed 2m ago: KeyError: 'missing'"),
+        (ended("failed", '  File "a.py", line 1\n    def f(\n'), "failed 2m ago: def f("),
+        (ended("failed", "\n"), "failed 2m ago: "),
         ({"status": "running", "finishedAt": None, "error": None}, "running"),
     ],
 )
-def test_the_outcome_is_a_status_an_age_and_the_first_line_of_the_reason(
+def test_the_outcome_is_a_status_an_age_and_the_line_that_says_why(
     run: dict[str, Any] | None, said: str
 ) -> None:
     assert outcome(run, NOW) == said

@@ -55,8 +55,8 @@ LATENESS = Definition(
 SKIPPED = Definition(
     "counter",
     "ringfence_ticks_skipped_total",
-    "Times of a schedule that this node left out, by why: still_running, missed (too late under "
-    "missed: skip) or beyond_missed_max.",
+    "Times of a schedule that this node left out, by why: still_running, missed (before the "
+    "present run began, or too late under missed: skip) or beyond_missed_max.",
     ("task", "reason"),
 )
 OVERDUE = Definition(
