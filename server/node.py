@@ -17,6 +17,8 @@ from tornado.httpserver import HTTPServer
 
 from server import exposure, process, supervised, tracing
 from server.access.keyring import Keyring
+from server.access.refused import RefusalRecord
+from server.cluster.lease import boot_time
 from server.errors import ConfigurationError, DatabaseUnavailableError, NameInUseError, RingfenceError
 from server.money.bank import Bank
 from server.money.batcher import Batcher
@@ -33,6 +35,7 @@ from server.web.application import Services, make_front_door
 from server.web.feed import Feed
 from server.web.gate import Gate
 from server.web.metrics.node import LoopLag, collectors_of
+from server.web.metrics.requests import RefusalCollector
 from server.web.server import LimitedServer, make_http_server
 
 CHANNELS = ("node_events", "task_events", "task_wakeups", "token_events")
@@ -70,6 +73,7 @@ class Node:
         self._keyring = Keyring(
             self._database, is_told=lambda: self._listener.is_listening, changed=self._feed.look_up
         )
+        self._refusals = RefusalRecord(self._database, self.name, boot_time)
         self._is_prepared = False
         self._failure: RingfenceError | None = None
 
@@ -100,7 +104,7 @@ class Node:
     def _serve_http(self) -> LimitedServer:
         listening = process.listening_sockets(self.settings, self.number)
         is_required = exposure.are_tokens_required(self.settings) or exposure.are_exposed(listening)
-        self._gate = Gate(self._keyring, is_required=is_required)
+        self._gate = Gate(self._keyring, is_required=is_required, refused=self._refusals.note)
         part = self._participant
         services = Services(
             settings=self.settings,
@@ -114,6 +118,7 @@ class Node:
             collectors=[
                 *collectors_of(part.membership, part.scheduler, self._listener, lambda: part.tenure),
                 self._lag,
+                RefusalCollector(self._refusals.refusals),
             ],
         )
         self._door = make_front_door(services)
@@ -145,6 +150,7 @@ class Node:
                 self._participant.scheduler.run(),
                 teller.run(),
                 self._keyring.run(),
+                self._refusals.run(),
             )
             services = [self._for_good(part) for part in parts]
             await self._participant.take_part()

@@ -65,8 +65,11 @@ class ListedToken(Struct, frozen=True, rename="camel"):
     last_used_at: str | None
 
 
-def create(url: str, wanted: Wanted) -> CreatedToken:
-    """Makes a token. Raises TokenError, UserNotFoundError, DatabaseUnavailableError."""
+def create(url: str, wanted: Wanted, caller: str | None = None) -> CreatedToken:
+    """Makes a token. Raises TokenError, UserNotFoundError, DatabaseUnavailableError.
+
+    caller: for the record, see local_user.py; None names the role of the URL.
+    """
     made = make_token()
     params = {
         "id": made.id,
@@ -75,6 +78,7 @@ def create(url: str, wanted: Wanted) -> CreatedToken:
         "scopes": sorted(set(wanted.scopes)),
         "user_id": wanted.user_id,
         "lifetime_seconds": wanted.lifetime_seconds,
+        "caller": caller,
     }
     with _connected(url) as connection:
         row: Any = connection.execute(_STATEMENTS["create"], params).fetchone()
@@ -93,10 +97,14 @@ def create(url: str, wanted: Wanted) -> CreatedToken:
     )
 
 
-def revoke(url: str, token_id: str) -> str:
-    """Revokes a token; returns `revoked` or `already`. Raises TokenError, DatabaseUnavailableError."""
+def revoke(url: str, token_id: str, caller: str | None = None) -> str:
+    """Revokes a token; returns `revoked` or `already`. caller: as create() takes it.
+
+    Raises TokenError, DatabaseUnavailableError.
+    """
+    params = {"id": token_id, "caller": caller}
     with _connected(url) as connection:
-        row: Any = connection.execute(_STATEMENTS["revoke"], {"id": token_id}).fetchone()
+        row: Any = connection.execute(_STATEMENTS["revoke"], params).fetchone()
     if row.outcome == "unknown":
         raise TokenError(f"There is no token {token_id}.")
     return str(row.outcome)
@@ -127,8 +135,8 @@ def _connected(url: str) -> Iterator[TimedConnection]:
         raise TokenError(
             "This role may not make or revoke tokens: name the owner of the tables in database.owner_url."
         ) from None
-    except psycopg.errors.UndefinedTable:
-        raise TokenError("The database's schema is older than tokens: run `ringfence migrate`.") from None
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction):
+        raise TokenError("The database's schema is older than this: run `ringfence migrate`.") from None
     except psycopg.Error as error:
         if not is_transient(error):
             raise

@@ -1,19 +1,28 @@
 """The record of what operators did: who they are, as it is written, and what is shown of it.
 
-It is written by the functions of the database that act (0009_operate.sql), so that
-neither is without the other.
+It is written by the functions of the database that act (0009_operate.sql, 0012_tokens.sql),
+so that neither is without the other. What happens outside of the database is told to it:
+by record() from a node, and by a command as server/cli/recorded.py says.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
 
 import msgspec
+import psycopg
+import structlog
 from msgspec import Struct
 
 from server.access.tokens import Caller
+from server.errors import DatabaseUnavailableError
 from server.postgres.connections import Database
+from server.postgres.faults import without_data
 from server.postgres.statements import load
 
-_STATEMENTS = load("server.access", "audit.sql")
+RECORD_SECONDS_MAX = 2.0
+
+STATEMENTS = load("server.access", "audit.sql")
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,12 +57,38 @@ class AuditRecord(Struct, frozen=True, rename="camel"):
     node: str
 
 
-async def read_audit(database: Database, before_id: int | None, limit: int) -> tuple[list[AuditRecord], bool]:
+@dataclass(frozen=True)
+class AuditFilter:
+    """Which lines are wanted. who: an actor or its name. since and until: since <= at < until."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    who: str | None = None
+    action: str | None = None
+    before_id: int | None = None
+
+
+async def read_audit(database: Database, wanted: AuditFilter, limit: int) -> tuple[list[AuditRecord], bool]:
     """A page of the record, newest first, and whether more follows.
 
-    before_id: the last one of the page before; None starts at the newest. Raises
+    before_id of `wanted`: the last one of the page before; None starts at the newest. Raises
     DatabaseUnavailableError.
     """
     # One more than asked for tells whether another page follows.
-    rows = await database.rows(_STATEMENTS["page"], {"before_id": before_id, "limit": limit + 1})
+    rows = await database.rows(STATEMENTS["page"], {**asdict(wanted), "limit": limit + 1})
     return [AuditRecord(*row) for row in rows[:limit]], len(rows) > limit
+
+
+async def record(database: Database, action: str, target: str, outcome: str, origin: Origin) -> None:
+    """Records what was done on a node itself.
+
+    It was done by then, and must be possible while the database is away: if it can't be
+    recorded within RECORD_SECONDS_MAX, the log tells it in the record's place.
+    """
+    params = {"action": action, "target": target, "outcome": outcome, "caller": origin.text}
+    try:
+        await database.rows(
+            STATEMENTS["record_operation"], params, repeatable=False, deadline_seconds=RECORD_SECONDS_MAX
+        )
+    except (DatabaseUnavailableError, psycopg.Error) as error:
+        log.error("not in the audit record", **params, **without_data(error))

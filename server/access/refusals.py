@@ -7,9 +7,19 @@ from server.errors import RingfenceError
 
 
 class AccessError(RingfenceError):
-    """The request is not one that this caller may make."""
+    """The request is not one that this caller may make.
+
+    For log and record alone: reason, and the id of the token that was sent, None without one.
+    """
 
     challenge: ClassVar[str | None] = None
+    reason: str = ""
+    token: str | None = None
+
+    @property
+    def is_token_proven(self) -> bool:
+        """Whether whoever asks holds that token, and not only knows its public id."""
+        return self.token is not None
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -30,8 +40,7 @@ class UnauthenticatedError(AccessError):
 
 
 class InvalidTokenError(AccessError):
-    """The token is none, or none any more. reason and token are for the log alone:
-    whoever tries tokens learns nothing of those that were."""
+    """The token is none, or none any more. Whoever tries tokens learns nothing of those that were."""
 
     status = 401
     code = "invalid_token"
@@ -43,6 +52,10 @@ class InvalidTokenError(AccessError):
         self.reason = reason
         self.token = token
 
+    @property
+    def is_token_proven(self) -> bool:
+        return self.reason in {"revoked", "expired"}
+
 
 class ForbiddenError(AccessError):
     """The token does not allow this. scope: the one that it takes."""
@@ -51,9 +64,11 @@ class ForbiddenError(AccessError):
     code = "forbidden"
     title = "The token does not allow this"
 
-    def __init__(self, scope: str, detail: str) -> None:
+    def __init__(self, scope: str, detail: str, token: str | None = None) -> None:
         super().__init__(detail)
         self.scope = scope
+        self.reason = detail
+        self.token = token or None
 
     @property
     def headers(self) -> Mapping[str, str]:

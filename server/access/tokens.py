@@ -45,7 +45,7 @@ class Caller:
     def check_account(self, user_id: int, scope: Scope) -> None:
         """Raises ForbiddenError if the caller is limited to another account."""
         if self.user_id is not None and self.user_id != user_id:
-            raise ForbiddenError(scope, f"This token is for account {self.user_id} alone.")
+            raise ForbiddenError(scope, f"This token is for account {self.user_id} alone.", self.token)
 
 
 ANYBODY = Caller("", "anonymous", frozenset(SCOPES))

@@ -1,5 +1,5 @@
 -- Tokens, for those who check them and those who make them. The rules are in the functions
--- (alembic/sql/0009_create_token.sql).
+-- (alembic/sql/0012_tokens.sql).
 
 -- name: kept
 -- Every token that a node may meet, and those that ended within a week, so that the log can
@@ -31,11 +31,11 @@ select exists (select from tokens as t where t.revoked_at is null) as found;
 select c.outcome, c.created_at, c.expires_at
   from create_token(
            %(id)s, %(name)s, %(digest)s, %(scopes)s, %(user_id)s,
-           make_interval(secs => %(lifetime_seconds)s)
+           make_interval(secs => %(lifetime_seconds)s), %(caller)s::jsonb
        ) as c;
 
 -- name: revoke
-select revoke_token(%(id)s) as outcome;
+select revoke_token(%(id)s, %(caller)s::jsonb) as outcome;
 
 -- name: list
 -- All that were ever made, the newest first.

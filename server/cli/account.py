@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from server.cli.handshakes import Tls
 from server.cli.options import token_headers
-from server.cli.trust import connection_to, is_here
+from server.cli.trust import connection_to, is_here, trusting
 from server.errors import RingfenceError
 
 CALL_SECONDS_MAX = 12.0  # as in api.py
@@ -59,6 +60,10 @@ class Service:
             raise ServiceError(f"{self.url} can't be reached: {error}") from None
         self.family, self.address = connection.sock.family, connection.sock.getpeername()
         return connection
+
+    def tls(self) -> Tls | None:
+        """How further connections are encrypted, after connect(); None for plain ones."""
+        return Tls(trusting(self._host), self._host) if self.scheme == "https" else None
 
     def call(
         self, method: str, path: str, expected: int, body: dict[str, Any] | None = None

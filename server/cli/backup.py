@@ -1,6 +1,7 @@
 """`ringfence backup`, `restore` and `db move`: the whole database into a file, out of it, elsewhere."""
 
 import asyncio
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from psycopg import conninfo
 
 from server.cli import lock
 from server.cli.migrate import quiet_log
+from server.cli.recorded import Recorder, recorded
 from server.cli.screen import Screen
 from server.connection_strings import fault_of, without_password
 from server.errors import ConfigurationError, RingfenceError, TransferError
@@ -26,7 +28,11 @@ def write(settings: Settings, file: Path, screen: Screen) -> None:
     """Backs up the configured database. Raises TransferError or DatabaseUnavailableError."""
     began = time.monotonic()
     _check_made(settings)
-    with _running(settings), screen.step(f"Backing up to {file}"):
+    with (
+        running(settings),
+        recorded(settings, "database.backup", str(file.absolute())),
+        screen.step(f"Backing up to {file}"),
+    ):
         done = back_up(
             owner_url(settings), file, lambda size: screen.now(f"Backing up to {file}: {_size(size)}")
         )
@@ -40,10 +46,12 @@ def read(settings: Settings, file: Path, target: Target | None, screen: Screen) 
     Raises TransferError, SchemaMismatchError or DatabaseUnavailableError; the database is then as it was.
     """
     quiet_log()
-    with _running(settings if target is None else None):
+    with running(settings if target is None else None):
         target = target or _configured(settings)
         with screen.step(f"Restoring {file}"):
             restore(file, target, lambda table: screen.now(f"Restoring {file}: {table}"))
+        # Alone at the end: what is not empty is refused, and what is empty has no record yet.
+        Recorder(settings, "database.restore", str(file.absolute()), target.url).write("done")
         _show(_sound(target.url), f"Restored into {_named(target.url)}", screen)
 
 
@@ -56,14 +64,23 @@ def move(settings: Settings, target: Target, screen: Screen) -> None:
     quiet_log()
     server = EmbeddedServer(settings.var_folder)
     _check_made(settings)
-    with lock.held(settings.var_folder, "a move of the database"), _running(settings):
+    with lock.held(settings.var_folder, "a move of the database"), running(settings):
         source = look_at(server.owner_url)
         _check_alone(server)
-        before = counts(source.url)
-        with screen.step(f"Moving to {_named(target.url)}"):
-            copy(source, target, lambda table: screen.now(f"Moving {table}"))
-        with screen.step("Comparing both"):
-            report = _compare(source, target, before)
+        # What is copied says that it was begun, and there alone it goes on.
+        here = Recorder(settings, "database.move", f"to {_named(target.url)}", source.url)
+        here.write("begun")
+        try:
+            before = counts(source.url)
+            with screen.step(f"Moving to {_named(target.url)}"):
+                copy(source, target, lambda table: screen.now(f"Moving {table}"))
+            with screen.step("Comparing both"):
+                report = _compare(source, target, before)
+        except BaseException:
+            here.write("failed")
+            raise
+        there = Recorder(settings, "database.move", f"from {socket.gethostname()}", target.url)
+        there.write("done")
     _show(report, f"Moved to {_named(target.url)}", screen)
     role = target.application_role
     screen.line("The service uses it from its next start on, if config.yaml or the environment says:")
@@ -90,7 +107,7 @@ def _configured(settings: Settings) -> Target:
 
 
 @contextmanager
-def _running(settings: Settings | None) -> Iterator[None]:
+def running(settings: Settings | None) -> Iterator[None]:
     """The embedded database, if it is the one that is meant: started if it does not run, and then stopped."""
     if settings is None or settings.database.url is not None:
         yield

@@ -19,7 +19,7 @@ from rich.progress import Progress as Bars
 from server import settings
 from server.cli.account import Account, Service, ServiceError
 from server.cli.crowd import Crowd, Progress
-from server.cli.options import TokenFile
+from server.cli.options import CaFile, TokenFile
 from server.cli.tally import Tally, expect, latencies
 from server.cli.verdict import Course, Verdict
 from server.errors import RingfenceError
@@ -43,8 +43,12 @@ def burst(
     balance: Annotated[int, typer.Option(min=0, help="Opening balance of the account.")] = 10_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     token_file: TokenFile = None,
+    ca_file: CaFile = None,
 ) -> None:
     """Withdraw from one fresh account many times at one moment, and check the arithmetic.
+
+    Over https each connection has made its handshake before anything is sent. The token
+    needs the scopes money and read.
 
     Exits with 0 only if exactly as many withdrawals succeed as the balance
     allows, every other one is refused for insufficient funds, and the ledger
@@ -54,8 +58,6 @@ def burst(
     ensure_open_files(requests)
     ensure_local_ports(requests)
     service = Service(url or default_url())
-    if service.scheme != "http":
-        raise BurstError("A burst is counted over plain connections, and this address speaks TLS.")
     account = service.open_account(balance)
     with Stages(notes) as stages:
         course = run(account, requests, amount, stages)
@@ -105,7 +107,8 @@ def ensure_local_ports(requests: int) -> None:
 def run(account: Account, requests: int, amount: int, stages: "Stages") -> Course:
     """Opens, sends and collects; always ends within DEADLINE_SECONDS."""
     started = perf_counter()
-    with Crowd(account.service.family, account.service.address, requests) as crowd:
+    service = account.service
+    with Crowd(service.family, service.address, requests, service.tls()) as crowd:
         crowd.open(started + CONNECT_SECONDS_MAX, stages.begin("connections", requests))
         connected = perf_counter()
         progress = stages.begin("answers", requests)

@@ -13,12 +13,14 @@ import errno
 import os
 import select
 import socket
+import ssl
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
 
 from server.cli.answers import Answer, AnswerReader, MalformedAnswerError, kind_of
+from server.cli.handshakes import Tls, go_on, has_closed, received
 
 CONNECTS_UNDER_WAY_MAX = 500
 CONNECT_SECONDS_MAX = 5.0
@@ -58,11 +60,17 @@ class _Member:
 
 
 class Crowd:
-    """`size` connections to one address; a context that closes whatever is still open."""
+    """`size` connections to one address; a context that closes whatever is still open.
 
-    def __init__(self, family: int, address: tuple[str | int, ...], size: int) -> None:
+    tls: how they are encrypted; None for plain ones.
+    """
+
+    def __init__(
+        self, family: int, address: tuple[str | int, ...], size: int, tls: Tls | None = None
+    ) -> None:
         self._family = family
         self._address = address
+        self._tls = tls
         self._members = [_Member() for _ in range(size)]
         self._by_descriptor: dict[int, _Member] = {}
         self._under_way: dict[int, _Member] = {}
@@ -161,18 +169,36 @@ class Crowd:
             self._events.register(stream, select.EPOLLOUT)
 
     def _settle(self, member: _Member) -> None:
-        """A connect ended, or the service closed a connection on which nothing was asked yet."""
-        assert member.stream is not None
-        descriptor = member.stream.fileno()
+        """A connect ended, a handshake goes on, or something came before anything was asked."""
+        stream = member.stream
+        assert stream is not None
+        descriptor = stream.fileno()
         if descriptor not in self._under_way:
-            self._connect_again(member, "closed before anything was sent")
+            if has_closed(stream):
+                self._connect_again(member, "closed before anything was sent")
             return
-        result = member.stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if result != 0:
-            self._connect_again(member, _named_number(result))
+        try:
+            wanted = self._connected(member, stream)
+        except OSError as error:
+            # A handshake that could not begin has closed the descriptor already.
+            self._by_descriptor.pop(descriptor, None)
+            self._under_way.pop(descriptor, None)
+            self._connect_again(member, _named(error))
             return
-        del self._under_way[descriptor]
-        self._events.modify(descriptor, select.EPOLLIN)
+        if wanted is None:
+            del self._under_way[descriptor]
+        self._events.modify(descriptor, wanted or select.EPOLLIN)
+
+    def _connected(self, member: _Member, stream: socket.socket) -> int | None:
+        """What a connection still waits for, or None if it is ready. Raises OSError."""
+        if not isinstance(stream, ssl.SSLSocket):
+            result = stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if result != 0:
+                raise OSError(result, os.strerror(result))
+            if self._tls is None:
+                return None
+            member.stream = stream = self._tls.begin(stream)
+        return go_on(stream)
 
     def _give_up_slow_connects(self, now: float) -> None:
         # The kernel would go on for two minutes, with ever longer pauses.
@@ -190,10 +216,10 @@ class Crowd:
     def _receive(self, member: _Member) -> None:
         assert member.stream is not None
         try:
-            data = member.stream.recv(RECEIVE_BYTES)
+            data = received(member.stream, RECEIVE_BYTES)
+            if data is None:
+                return
             answer = member.reader.feed(data) if data else member.reader.end()
-        except BlockingIOError:
-            return
         except OSError as error:
             self._end(member, fault=_named(error))
             return
@@ -219,6 +245,8 @@ class Crowd:
 
 
 def _named(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):  # its numbers are not the system's
+        return f"TLS: {error.reason or error}".lower()
     return _named_number(error.errno) if error.errno else str(error)
 
 

@@ -28,8 +28,11 @@ Owner = Annotated[bool, typer.Option("--owner", help="As the owner of the tables
 @app.command()
 def start(config: Config = None) -> None:
     """Start the embedded database, detached, and make it at the first time."""
-    server = _embedded(settings_for(config))
+    settings = settings_for(config)
+    server = _embedded(settings)
     started = server.start()
+    if started:
+        _record(settings, "database.start", str(server.data_folder))
     pid = server.running_pid()
     typer.echo(f"The database {'runs' if started else 'ran already'} (pid {pid}): {server.application_url}")
 
@@ -46,6 +49,8 @@ def stop(config: Config = None) -> None:
         raise RingfenceError(
             f"`ringfence up` (pid {up.pid}) runs this database and would start it again: stop that instead."
         )
+    if server.is_ready():
+        _record(settings, "database.stop", str(server.data_folder), outcome="begun")
     typer.echo("The database has stopped." if server.stop() else "The database was not running.")
 
 
@@ -104,6 +109,7 @@ def upgrade(
     disk until you remove it. On failure everything is as it was.
     """
     from server.cli import lock
+    from server.cli.backup import running
     from server.cli.screen import Screen
 
     settings = settings_for(config)
@@ -114,6 +120,8 @@ def upgrade(
     if old is None:
         typer.echo("There is nothing to upgrade.")
         return
+    with running(settings):
+        _record(settings, "database.upgrade", f"the old data is in {old}")
     typer.echo(f"The old data is in {old}; remove it when you are content.")
     typer.echo("Start the database, and let it count once: ringfence db psql --owner -- -c analyze")
 
@@ -178,6 +186,13 @@ def psql(context: typer.Context, owner: Owner = False, config: Config = None) ->
 def foreground(config: Config = None) -> NoReturn:
     """Become the database, for supervisord."""
     _embedded(settings_for(config)).run_in_foreground()
+
+
+def _record(settings: Settings, action: str, target: str, outcome: str = "done") -> None:
+    """As far as there is a record: the schema may be as old as the data, or not made yet."""
+    from server.cli.recorded import Recorder
+
+    Recorder(settings, action, target).write(outcome, is_quiet=True)
 
 
 def _url(settings: Settings, owner: bool) -> str:

@@ -7,6 +7,7 @@ import psycopg
 import structlog
 
 from server.errors import DatabaseUnavailableError, SchemaMismatchError
+from server.local_user import local_caller
 from server.postgres.embedded import EmbeddedServer
 from server.postgres.faults import Fault, classify, is_transient
 from server.postgres.profile import Profile
@@ -28,7 +29,7 @@ def migrate(settings: Settings) -> str:
     with _Connected(settings):
         from server.postgres.migrations import upgrade  # noqa: PLC0415 imports alembic: a third of a second
 
-        done = upgrade(owner_url(settings), role_url)
+        done = upgrade(owner_url(settings), role_url, local_caller())
         if done:
             return f"Migrated: {', '.join(done)}"
         found = _found(settings)
@@ -68,7 +69,7 @@ def migrate_back(settings: Settings, revision: str) -> str:
         from server.postgres.migrations import downgrade  # noqa: PLC0415 see above
 
         try:
-            downgrade(owner_url(settings), revision)
+            downgrade(owner_url(settings), revision, local_caller())
         except CommandError as error:
             raise SchemaMismatchError(f"migrate --to {revision}: {error}") from None
     return f"Migrated back to {revision}."

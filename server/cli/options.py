@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from server.errors import ConfigurationError
-from server.settings import CONFIG_VARIABLE, TOKEN_VARIABLE, Settings, load
+from server.settings import CA_VARIABLE, CONFIG_VARIABLE, TOKEN_VARIABLE, Settings, load
 
 TOKEN_FILE_BYTES_MAX = 1000
 
@@ -75,6 +75,26 @@ def token_headers() -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
+def choose_ca(file: str | None) -> None:
+    """Lets this process trust the certificates in a file, and no others. Raises ConfigurationError."""
+    if file is None:
+        return
+    if not os.access(file, os.R_OK):
+        raise ConfigurationError(f"--ca-file: {file}: cannot be read")
+    os.environ[CA_VARIABLE] = file
+
+
+CaFile = Annotated[
+    str | None,
+    typer.Option(
+        "--ca-file",
+        metavar="FILE",
+        callback=choose_ca,
+        is_eager=True,
+        help="Whose certificates count for https, as PEM. Without it: RINGFENCE_CA_FILE, then what the "
+        "system trusts, and http.tls_certificate of the configuration.",
+    ),
+]
 TokenFile = Annotated[
     str | None,
     typer.Option(

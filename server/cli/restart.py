@@ -8,6 +8,7 @@ End     at the first one that does not come back: the rest is left as it runs.
 """
 
 from server.cli.instances import changing
+from server.cli.recorded import recorded
 from server.cli.screen import Screen
 from server.settings import Settings
 
@@ -24,8 +25,9 @@ def restart(settings: Settings, screen: Screen) -> None:
         instances.follow(len(numbers))
         if len(numbers) == 1:
             screen.warn("There is one instance only, so the service is away while it restarts.")
-        for number in numbers:
-            with screen.step(f"Restarting node-{number}"):
-                instances.stop(number)
-                instances.start(number)
-                instances.wait_until_member(number)
+        with recorded(settings, "service.restart", ", ".join(f"node-{number}" for number in numbers)):
+            for number in numbers:
+                with screen.step(f"Restarting node-{number}"):
+                    instances.stop(number)
+                    instances.start(number)
+                    instances.wait_until_member(number)

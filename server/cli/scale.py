@@ -14,6 +14,7 @@ from server.cli import ports
 from server.cli.instances import Instances, changing
 from server.cli.ports import Port
 from server.cli.readiness import StartFailedError, host_of, is_ready
+from server.cli.recorded import recorded
 from server.cli.screen import Screen
 from server.errors import RingfenceError
 from server.settings import Settings
@@ -30,10 +31,11 @@ def scale(settings: Settings, instances_wanted: int, screen: Screen) -> None:
         if not is_ready(host_of(settings), settings.http.port, settings.http.scheme):
             raise RingfenceError("The service is not ready: wait until it is, and scale it then.")
         before = len(instances.numbers())
-        if instances_wanted >= before:
-            _grow(settings, instances, instances_wanted, screen)
-        else:
-            _shrink(instances, instances_wanted, screen)
+        with recorded(settings, "service.scale", f"from {before} to {instances_wanted} instances"):
+            if instances_wanted >= before:
+                _grow(settings, instances, instances_wanted, screen)
+            else:
+                _shrink(instances, instances_wanted, screen)
     screen.line(f"{before} instances before, {instances_wanted} now.")
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import typer
 
-from server.cli.options import STEER, Config, TokenFile, settings_for
+from server.cli.options import STEER, CaFile, Config, TokenFile, settings_for
 from server.errors import ConfigurationError
 
 Url = Annotated[
@@ -47,6 +47,7 @@ def top(
     ] = False,
     url: Url = None,
     token_file: TokenFile = None,
+    ca_file: CaFile = None,
     config: Config = None,
 ) -> None:
     """Show the cluster live: nodes and their leases, tasks and their progress, and what happens.
@@ -67,6 +68,7 @@ def tasks(
     json: Json = False,
     url: Url = None,
     token_file: TokenFile = None,
+    ca_file: CaFile = None,
     config: Config = None,
 ) -> None:
     """Show all tasks: who owns each, where it runs, how far it is, how it ended, when it is next.
@@ -84,6 +86,7 @@ def run(
     json: Json = False,
     url: Url = None,
     token_file: TokenFile = None,
+    ca_file: CaFile = None,
     config: Config = None,
 ) -> None:
     """Run a task now, out of turn; its schedule stays as it is."""
@@ -101,6 +104,7 @@ def pause(
     json: Json = False,
     url: Url = None,
     token_file: TokenFile = None,
+    ca_file: CaFile = None,
     config: Config = None,
 ) -> None:
     """Let a task start no more runs; one that runs goes on."""
@@ -115,6 +119,7 @@ def resume(
     json: Json = False,
     url: Url = None,
     token_file: TokenFile = None,
+    ca_file: CaFile = None,
     config: Config = None,
 ) -> None:
     """Let a paused task run again, from its next time on."""
@@ -131,6 +136,7 @@ def cancel(
     json: Json = False,
     url: Url = None,
     token_file: TokenFile = None,
+    ca_file: CaFile = None,
     config: Config = None,
 ) -> None:
     """Stop a run; its task starts again at its next time."""
@@ -155,6 +161,7 @@ def log_level(
     json: Json = False,
     url: Url = None,
     token_file: TokenFile = None,
+    ca_file: CaFile = None,
     config: Config = None,
 ) -> None:
     """Show or change how much the nodes write to their logs, while they run.

@@ -57,10 +57,11 @@ def create(
     import msgspec
 
     from server.access import administration
+    from server.local_user import local_caller
     from server.postgres.urls import owner_url
 
     wish = wanted(scope, name, user, expires)
-    made = administration.create(owner_url(_settings(config)), wish)
+    made = administration.create(owner_url(_settings(config)), wish, local_caller())
     if json:
         typer.echo(msgspec.json.encode(made).decode())
         return
@@ -142,12 +143,13 @@ def revoke(
 
     from server.access import administration
     from server.access.tokens import named_id
+    from server.local_user import local_caller
     from server.postgres.urls import owner_url
 
     token_id = named_id(token)
     if token_id is None:
         raise ConfigurationError("expected the id of a token: the twelve characters after rf_")
-    outcome = administration.revoke(owner_url(_settings(config)), token_id)
+    outcome = administration.revoke(owner_url(_settings(config)), token_id, local_caller())
     if json:
         typer.echo(msgspec.json.encode({"id": token_id, "outcome": outcome}).decode())
         return

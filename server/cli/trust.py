@@ -2,11 +2,12 @@
 
 import http.client
 import ipaddress
+import os
 import ssl
 from contextlib import suppress
 
 from server.errors import ConfigurationError
-from server.settings import load
+from server.settings import CA_VARIABLE, load
 
 
 def connection_to(
@@ -27,7 +28,14 @@ def trusting(host: str) -> ssl.SSLContext:
     """Trusts what the system trusts (or SSL_CERT_FILE), and this installation's own certificate.
 
     On this host its name is not compared: a certificate is made for the name that others use.
+    Whoever names a file (--ca-file) wants that, and the name compared. Raises ConfigurationError.
     """
+    chosen = os.environ.get(CA_VARIABLE)
+    if chosen:
+        try:
+            return ssl.create_default_context(cafile=chosen)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"the file of certificates, {chosen}, can't be used: {error}") from None
     context = ssl.create_default_context()
     with suppress(ConfigurationError):  # asked from a machine that has none: the system's trust is left
         settings = load()

@@ -18,6 +18,7 @@ from server.cli import configuration, lock, ports, processes
 from server.cli.migrate import migrate
 from server.cli.names_held import refuse_held_names
 from server.cli.readiness import Readiness, StartFailedError, address
+from server.cli.recorded import Recorder
 from server.cli.screen import Screen
 from server.cli.signals import Level, Signals, StopRequested
 from server.cli.stopping import stop
@@ -28,10 +29,12 @@ from server.exposure import are_tokens_required
 from server.postgres import socket_folder
 from server.postgres.embedded import START_SECONDS_MAX, EmbeddedServer
 from server.settings import CONFIG_VARIABLE, Settings
+from server.web.tls import certificate_of
 
 OPEN_FILES = 65_536
 LEFT_OVER_SECONDS_MAX = 10.0
 WATCH_SECONDS = 5.0
+STOP_RECORD_SECONDS_MAX = 1.0
 
 
 def run(settings: Settings) -> int:
@@ -63,6 +66,8 @@ class Up:
             with self._signals.interrupting():
                 self._start()
             self._watch()
+            # Quickly, and silently if the database has gone: it is about to stop.
+            self._record("service.stop").write("begun", is_quiet=True, seconds_max=STOP_RECORD_SECONDS_MAX)
         except StopRequested:
             pass  # what was asked for is done below
         finally:
@@ -73,6 +78,8 @@ class Up:
         return 0
 
     def _start(self) -> None:
+        # Before six instances start of which none can say it on the terminal.
+        certificate_of(self._settings)
         self._await_left_over()
         taken = ports.taken(ports.needed(self._settings))
         if taken:
@@ -93,6 +100,7 @@ class Up:
         refuse_without_token(self._settings)
         with self._screen.step(f"Starting {self._settings.cluster.instances} instances"):
             readiness.wait()
+        self._record("service.start").write("done")
         self._announce()
 
     def _await_left_over(self) -> None:
@@ -135,6 +143,9 @@ class Up:
                 )
             # What a guardian's end leaves over becomes ours, and some of it is dead already.
             processes.reap()
+
+    def _record(self, action: str) -> Recorder:
+        return Recorder(self._settings, action, f"{self._settings.cluster.instances} instances")
 
     def _announce(self) -> None:
         settings, url = self._settings, address(self._settings)

@@ -1,4 +1,4 @@
-"""Deletes what is older or more than its retention, in small batches: history, and idempotency keys.
+"""Deletes what is older or more than its retention, in small batches: history, audit, idempotency keys.
 
 Each batch is one statement and so one transaction: it holds locks and writes
 write-ahead log for `rows_max` rows and no more. Never the ledger.
@@ -50,7 +50,7 @@ async def prune_history(
     if not 1 <= rows_max <= ROWS_MAX_MAX:
         raise ValueError(f"rows_max must be from 1 to {ROWS_MAX_MAX}")
     pace = AsyncPace(context, minimum_seconds)
-    deleted = dict.fromkeys(("runs", "runsBeyondCount", "events", "nodes", "keys"), 0)
+    deleted = dict.fromkeys(("runs", "runsBeyondCount", "events", "nodes", "audit", "keys"), 0)
     batches = 0
     async with Session(context, read_only=False) as session:
         tasks = [row.name for row in await session.rows(SQL["tasks"])]
@@ -77,6 +77,7 @@ async def prune_history(
         "runsDeletedBeyondCount": deleted["runsBeyondCount"],
         "eventsDeleted": deleted["events"],
         "nodesDeleted": deleted["nodes"],
+        "auditDeleted": deleted["audit"],
         "keysDeleted": deleted["keys"],
         "oldestRunFinishedAt": oldest.run_finished_at and oldest.run_finished_at.isoformat(),
         "oldestEventAt": oldest.event_at and oldest.event_at.isoformat(),
@@ -92,6 +93,8 @@ def by_age(retention: Retention, rows_max: int) -> Iterator[Piece]:
     events = {"keep_seconds": seconds, "keep_events": retention.keep_events, "rows_max": rows_max}
     yield Piece("events", "prune_events", events)
     yield Piece("nodes", "prune_nodes", {"keep_seconds": seconds})
+    audit_seconds = retention.keep_audit_days * DAY_SECONDS
+    yield Piece("audit", "prune_audit", {"keep_seconds": audit_seconds, "rows_max": rows_max})
     keys_seconds = retention.keep_keys_hours * HOUR_SECONDS
     yield Piece("keys", "prune_keys", {"keep_seconds": keys_seconds, "rows_max": rows_max})
 

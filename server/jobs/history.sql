@@ -22,6 +22,10 @@ select prune_events(make_interval(secs => %(keep_seconds)s), %(keep_events)s, %(
 -- Deletes the rows of nodes that have been dead for longer than their retention.
 select prune_nodes(make_interval(secs => %(keep_seconds)s)) as deleted;
 
+-- name: prune_audit
+-- Deletes one batch of lines of the audit record that are older than their retention.
+select prune_audit(make_interval(secs => %(keep_seconds)s), %(rows_max)s) as deleted;
+
 -- name: prune_keys
 -- Deletes one batch of idempotency keys that are older than their retention.
 select prune_idempotency_keys(make_interval(secs => %(keep_seconds)s), %(rows_max)s) as deleted;

@@ -9,6 +9,8 @@ DAY_SECONDS = 86_400
 HOUR_SECONDS = 3_600
 COUNT_MAX = 2_147_483_647
 """The largest number of rows that may be asked for: an integer of the database."""
+AUDIT_DAYS_MIN = 30
+"""The database keeps each line of the audit record that long, whoever wants it gone."""
 STATUSES = ("succeeded", "failed", "cancelled", "timed_out", "interrupted", "lost")
 """Of runs that have ended; what runs is never pruned."""
 
@@ -20,6 +22,7 @@ class Retention:
     keep_days: finished runs, events and dead nodes. keep_days_of: runs of some statuses, instead.
     keep_runs: finished runs of each task, the newest so many. keep_runs_of: of some tasks, instead.
     keep_events: events at most, whatever their age.
+    keep_audit_days: the audit record.
     keep_keys_hours: how long at least a repeated Idempotency-Key gets its first answer.
     Raises ValueError for what makes no sense.
     """
@@ -29,6 +32,7 @@ class Retention:
     keep_runs: int = 10_000
     keep_runs_of: Mapping[str, int] = field(default_factory=dict)
     keep_events: int = 1_000_000
+    keep_audit_days: float = 400
     keep_keys_hours: float = 24
 
     def __post_init__(self) -> None:
@@ -37,6 +41,8 @@ class Retention:
             raise ValueError(f"keep_days_of: {', '.join(unknown)}: expected some of {', '.join(STATUSES)}")
         if min(self.keep_days, self.keep_keys_hours, *self.keep_days_of.values()) < 0:
             raise ValueError("keep_days, keep_days_of and keep_keys_hours must be 0 or more")
+        if self.keep_audit_days < AUDIT_DAYS_MIN:
+            raise ValueError(f"keep_audit_days must be {AUDIT_DAYS_MIN} or more")
         counts = (self.keep_runs, self.keep_events, *self.keep_runs_of.values())
         if not all(isinstance(count, int) and 1 <= count <= COUNT_MAX for count in counts):
             raise ValueError(

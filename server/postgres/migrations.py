@@ -33,6 +33,8 @@ from server.shipped import shipped
 ADVISORY_LOCK = 7164226370940
 LOCK_TIMEOUT = "4s"
 STATEMENT_TIMEOUT = "5min"
+RECORDED_FROM = "0012"
+"""The schema that can record who migrates it."""
 CALL_SECONDS_MAX = 330.0  # a statement, or the wait for another one who migrates; then a node asks again
 # What the migrations would say that were released before one had to: each of them only adds.
 COMPATIBLE_FROM = dict.fromkeys(("0001", "0002", "0003", "0004", "0005", "0006"), "0001")
@@ -99,10 +101,11 @@ def keep_remark(connection: Connection, directory: ScriptDirectory) -> None:
         session.execute(statement.format(remark=sql.Literal(remark(schema))))
 
 
-def upgrade(owner_url: str, application_url: str | None = None) -> list[str]:
+def upgrade(owner_url: str, application_url: str | None = None, caller: str | None = None) -> list[str]:
     """Migrates to the newest revision and renews the application's rights.
 
     application_url: given when the application has a role of its own.
+    caller: whom the audit record names for it, see local_user.py; None for nobody.
     Returns the revisions that were run, oldest first. Raises SchemaMismatchError, psycopg.Error.
     """
     with _in_our_words(owner_url), engine(owner_url).begin() as connection:
@@ -117,8 +120,10 @@ def upgrade(owner_url: str, application_url: str | None = None) -> list[str]:
             role = conninfo.conninfo_to_dict(application_url)["user"]
             session.execute(load("server.postgres", "schema.sql")["grant_rights"], {"role": role})
         after = found_schema(session)
-    assert after is not None, "a migrated database has a schema"
-    ran = [name for name in _revisions() if before is None or name > before.revision]
+        assert after is not None, "a migrated database has a schema"
+        ran = [name for name in _revisions() if before is None or name > before.revision]
+        if ran and caller is not None:
+            _record(session, caller, after.revision, f"from {before.revision}" if before else "made")
     log.info("schema is up to date", revision=after.revision, ran=ran)
     if before is not None and fits(after, before.revision) is Fit.TOO_NEW:
         log.warning(
@@ -152,11 +157,21 @@ def _in_our_words(owner_url: str) -> Iterator[None]:
         ) from None
 
 
-def downgrade(owner_url: str, revision: str) -> None:
-    """Migrates back to `revision`; "base" leaves nothing. Raises as upgrade() does."""
+def downgrade(owner_url: str, revision: str, caller: str | None = None) -> None:
+    """Migrates back to `revision`; "base" leaves nothing. caller and errors: as of upgrade()."""
     with _in_our_words(owner_url), engine(owner_url).begin() as connection:
         begin_alone(connection)
+        session = _session(connection)
+        found = found_schema(session)
+        # Before it, since afterwards there may be no record to write to.
+        if caller is not None and found is not None and found.revision >= RECORDED_FROM:
+            _record(session, caller, revision, f"back from {found.revision}")
         _run(connection, "downgrade", revision)
+
+
+def _record(session: psycopg.Connection[Any], caller: str, revision: str, outcome: str) -> None:
+    statement = load("server.postgres", "schema.sql")["record_migration"]
+    session.execute(statement, {"revision": revision, "outcome": outcome, "caller": caller})
 
 
 def _run(connection: Connection, direction: str, revision: str) -> None:

@@ -7,6 +7,7 @@ import psycopg
 import structlog
 
 from server.errors import SchemaMismatchError
+from server.local_user import local_caller
 from server.postgres.back_off import BackOff
 from server.postgres.faults import is_transient, reason_of
 from server.postgres.profile import Profile
@@ -69,4 +70,5 @@ def _migrate(settings: Settings, found: Schema | None) -> None:
         raise SchemaMismatchError(f"{describe(found, newest_revision())} (database.migrate is off)")
     from server.postgres.migrations import upgrade  # noqa: PLC0415 imports alembic, which most starts don't need
 
-    upgrade(owner_url(settings), application_url(settings) if has_two_roles(settings) else None)
+    role_url = application_url(settings) if has_two_roles(settings) else None
+    upgrade(owner_url(settings), role_url, local_caller())

@@ -26,6 +26,10 @@ select set_config(%(name)s, %(value)s, true);
 -- name: grant_rights
 select grant_application_rights(%(role)s::text::regrole);
 
+-- name: record_migration
+-- In the transaction of the migration itself.
+select record_operation('schema.migrate', %(revision)s, %(outcome)s, %(caller)s::jsonb);
+
 -- name: notify
 select pg_notify(%(channel)s, %(payload)s);
 

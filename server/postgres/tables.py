@@ -263,12 +263,13 @@ audit = Table(
         for name in ("actor_kind", "actor", "actor_name", "action", "target", "outcome", "peer", "node")
     ),
     PrimaryKeyConstraint("id", name="audit_pkey"),
-    CheckConstraint("actor_kind in ('token', 'anonymous', 'role')", name="audit_actor_kind_known"),
+    CheckConstraint("actor_kind in ('token', 'anonymous', 'role', 'user')", name="audit_actor_kind_known"),
     CheckConstraint(
         "length(actor) <= 100 and length(actor_name) <= 100 and length(action) <= 100 "
         "and length(target) <= 100 and length(outcome) <= 100 and length(peer) <= 100 "
         "and length(node) <= 100",
         name="audit_texts_short",
     ),
+    Index("audit_by_time", "at"),
     comment="Append-only: who did what, when, from where, and what came of it.",
 )

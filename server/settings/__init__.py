@@ -12,6 +12,7 @@ it came from, the key, the value and what was expected.
 
 from server.settings.http import Http
 from server.settings.loading import (
+    CA_VARIABLE,
     CONFIG_VARIABLE,
     INSTANCES_VARIABLE,
     PREFIX,
@@ -23,6 +24,7 @@ from server.settings.sections import Cluster, Database, Logging, Money, Security
 from server.settings.tasks import TaskSettings
 
 __all__ = [
+    "CA_VARIABLE",
     "CONFIG_VARIABLE",
     "INSTANCES_VARIABLE",
     "PREFIX",

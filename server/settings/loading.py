@@ -18,6 +18,7 @@ PREFIX = "RINGFENCE_"
 CONFIG_VARIABLE = "RINGFENCE_CONFIG"
 # The token with which commands call the service of another machine; no setting of a node.
 TOKEN_VARIABLE = "RINGFENCE_TOKEN"  # noqa: S105 the name of a variable
+CA_VARIABLE = "RINGFENCE_CA_FILE"
 # How many instances run beside a node, as `ringfence up` and `scale` tell it. Two underscores: no setting.
 INSTANCES_VARIABLE = "RINGFENCE__INSTANCES"
 
@@ -132,7 +133,7 @@ def _overlay_environment(values: dict[str, Any], environ: Mapping[str, str]) -> 
     for name in sorted(environ):
         if (
             not name.startswith(PREFIX)
-            or name in {CONFIG_VARIABLE, TOKEN_VARIABLE}
+            or name in {CONFIG_VARIABLE, TOKEN_VARIABLE, CA_VARIABLE}
             or name.startswith(PREFIX + "_")
         ):
             continue

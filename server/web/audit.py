@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from server.access.audit import AuditRecord, read_audit
+from server.access.audit import AuditFilter, AuditRecord, read_audit
 from server.web.handlers import JsonHandler
 from server.web.parameters import cursor_after
 from server.web.routes import Route
@@ -21,17 +21,24 @@ class AuditPage(Struct, frozen=True):
 class AuditHandler(JsonHandler):
     """GET /audit: the record of what operators did, newest first.
 
-    Query   limit from 1 to 1000 (100), cursor from `next` of the page before.
+    Query   who (an actor or its name), action; since and until (since <= t < until);
+            limit from 1 to 1000 (100), cursor from `next` of the page before.
     Answer  200 {"records": [...], "next": null | cursor}
     """
 
-    parameters = ("limit", "cursor")
+    parameters = ("who", "action", "since", "until", "limit", "cursor")
 
     async def get(self) -> None:
+        wanted = AuditFilter(
+            who=self.query.words("who"),
+            action=self.query.name("action"),
+            since=self.query.moment("since"),
+            until=self.query.moment("until"),
+            before_id=self.query.cursor("cursor", "audit"),
+        )
         limit = self.query.whole_number("limit", PAGE_RECORDS, PAGE_RECORDS_MAX)
-        before = self.query.cursor("cursor", "audit")
         self.query.done()
-        records, more = await read_audit(self.services.database, before, limit)
+        records, more = await read_audit(self.services.database, wanted, limit)
         self.answer(AuditPage(records, cursor_after("audit", records[-1].id) if more else None))
 
 

@@ -10,6 +10,8 @@ request that no bearer token vouches for must not say that it comes from elsewhe
 one that is authenticated by the cookie needs a header that no form can send.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -24,7 +26,9 @@ from server.access.refusals import (
     InvalidTokenError,
     UnauthenticatedError,
 )
+from server.access.refused import Refusal
 from server.access.tokens import ANYBODY, Caller
+from server.web.edge import client_of
 from server.web.scopes import Need, need_of
 
 COOKIE = "ringfence_session"
@@ -41,11 +45,22 @@ class Sender(Protocol):
 
 
 class Gate:
-    """Lets requests in. is_required: whether each needs a token."""
+    """Lets requests in.
 
-    def __init__(self, keyring: Keyring, *, is_required: bool) -> None:
+    is_required: whether each needs a token. refused: who is told of those that were not let in,
+        with what they asked for; see refused.py.
+    """
+
+    def __init__(
+        self,
+        keyring: Keyring,
+        *,
+        is_required: bool,
+        refused: Callable[[Refusal, str], None] = lambda _refusal, _target: None,
+    ) -> None:
         self.keyring = keyring
         self.is_required = is_required
+        self._refused = refused
 
     def admit(self, method: str, route: str, headers: HTTPHeaders, sender: Sender) -> Caller:
         """Who asks for a route, if they may.
@@ -55,7 +70,7 @@ class Gate:
         try:
             return self._admit(method, route, headers)
         except AccessError as error:
-            tell_refusal(error, sender, route)
+            self._tell(error, method, route, sender)
             raise
 
     def admit_plain(self, method: str, route: str, headers: HTTPHeaders, sender: Sender) -> Caller:
@@ -67,6 +82,35 @@ class Gate:
         if not self.is_required and "Authorization" not in headers:
             return ANYBODY
         return self.admit(method, route, headers, sender)
+
+    @contextmanager
+    def telling(self, method: str, route: str, sender: Sender) -> Iterator[None]:
+        """Tells of what is refused within, after the request was let in by its head."""
+        try:
+            yield
+        except AccessError as error:
+            self._tell(error, method, route, sender)
+            raise
+
+    def _tell(self, error: AccessError, method: str, route: str, sender: Sender) -> None:
+        """Tells log and record, with what the client is not told.
+
+        Whoever sends no token and only wants to read is no news: a page that is about to
+        sign in does so, and whatever looks whether the port answers.
+        """
+        need = need_of(method, route)
+        if isinstance(error, UnauthenticatedError) and (need is None or need.scope == "read"):
+            return
+        facts = {"reason": error.reason, "token": error.token, "peer": sender.remote_ip, "route": route}
+        if isinstance(error, InvalidTokenError):
+            log.warning("a token was refused", **facts)
+        else:
+            log.warning("a request was refused", code=error.code, method=method, **facts)
+        outcome = f"{error.code}: {error.reason}" if error.reason else error.code
+        if error.token is not None and not error.is_token_proven:
+            outcome += f", as {error.token}"
+        token = error.token if error.is_token_proven else None
+        self._refused(Refusal(outcome, token, client_of(sender.remote_ip or "")), f"{method} {route}")
 
     def _admit(self, method: str, route: str, headers: HTTPHeaders) -> Caller:
         need = need_of(method, route)
@@ -124,13 +168,6 @@ def session_in(headers: HTTPHeaders) -> str | None:
     return None if cookies is None else parse_cookie(cookies).get(COOKIE) or None
 
 
-def tell_refusal(error: AccessError, sender: Sender, route: str) -> None:
-    """Tells the log of a token that was tried, with what the client is not told."""
-    if isinstance(error, InvalidTokenError):
-        facts = {"reason": error.reason, "token": error.token, "peer": sender.remote_ip, "route": route}
-        log.warning("a token was refused", **facts)
-
-
 def _host_in(origin: str) -> str | None:
     try:
         return urlsplit(origin).netloc.lower()
@@ -146,7 +183,8 @@ def _bearer_in(authorization: str) -> str | None:
 
 def _allowed(caller: Caller, need: Need) -> Caller:
     if not caller.may(need.scope):
-        raise ForbiddenError(need.scope, f"This needs the scope {need.scope}, which this token lacks.")
+        detail = f"This needs the scope {need.scope}, which this token lacks."
+        raise ForbiddenError(need.scope, detail, caller.token)
     if caller.user_id is not None and not need.of_account:
-        raise ForbiddenError(need.scope, f"This token is for account {caller.user_id} alone.")
+        raise ForbiddenError(need.scope, f"This token is for account {caller.user_id} alone.", caller.token)
     return caller

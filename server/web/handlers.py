@@ -18,7 +18,7 @@ from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from server import tracing
 from server.access.audit import Origin
-from server.access.tokens import ANYBODY, Caller
+from server.access.tokens import ANYBODY, Caller, Scope
 from server.errors import RingfenceError
 from server.web import admission, problem
 from server.web.parameters import Parameters
@@ -142,6 +142,11 @@ class JsonHandler(RequestHandler):
     def body(self) -> bytes:
         """The whole body; at most body_bytes_max."""
         return bytes(self._body)
+
+    def check_account(self, user_id: int, scope: Scope) -> None:
+        """Raises ForbiddenError if the caller is limited to another account."""
+        with self.services.gate.telling(self.request.method or "", self.route, self.request):
+            self.caller.check_account(user_id, scope)
 
     @property
     def origin(self) -> Origin:

@@ -37,7 +37,7 @@ from server.web.patience import Patience
 from server.web.plain_heads import ROUTES, is_plain
 from server.web.request_id import request_id
 from server.web.services import Services
-from server.web.strict_heads import parse_strictly
+from server.web.strict_heads import in_origin_form, parse_strictly
 from server.web.unforeseen import answerable
 
 if TYPE_CHECKING:
@@ -116,6 +116,7 @@ class _Fork(HTTPMessageDelegate):
     ) -> Awaitable[None] | None:
         assert isinstance(start_line, RequestStartLine), "a server reads requests"
         self.head_at = time.perf_counter()
+        start_line = in_origin_form(start_line, headers)
         edge = self._door.services.edge
         edge.meet(headers, self._connection.context)
         if not (is_plain(start_line, headers) and edge.is_plain(headers)):
@@ -141,7 +142,9 @@ class _Fork(HTTPMessageDelegate):
             caller = services.gate.admit_plain("POST", self._route, self._headers, self._sender)
             self._key = key_of(self._headers)
             self._movement = parse_movement(self._body)
-            caller.check_account(self._movement.user_id, "money")
+            if caller.user_id is not None:  # few are, and all others need not pay for the telling
+                with services.gate.telling("POST", self._route, self._sender):
+                    caller.check_account(self._movement.user_id, "money")
             answer = services.bank.move(
                 ROUTES[self._route],
                 self._movement,

@@ -8,6 +8,7 @@ import structlog
 from msgspec import Meta, Struct
 
 from server import logs
+from server.access.audit import record
 from server.money.json_objects import Rule, kind_of, read_object
 from server.web.handlers import JsonHandler
 from server.web.routes import Route
@@ -79,7 +80,7 @@ class LogLevelHandler(JsonHandler):
         level = cast(LevelName, logs.level())
         self.answer(LogLevel(name, level, self.level.configured, self.level.seconds))
 
-    def put(self) -> None:
+    async def put(self) -> None:
         wanted = read_object(
             self.body(), {"level": Rule(_level_fault), "seconds": Rule(_seconds_fault, required=False)}
         )
@@ -87,6 +88,10 @@ class LogLevelHandler(JsonHandler):
         # At a level that is always written: who made the log silent must be found in it.
         facts = {"token": self.caller.token, "peer": self.request.remote_ip}
         log.error("the log level was changed", level=wanted["level"], **facts)
+        # First the change, which is wanted most while the database is away.
+        seconds = wanted.get("seconds")
+        outcome = wanted["level"] + (f" for {seconds} s" if seconds else "")
+        await record(self.services.database, "log.level", self.services.node_name, outcome, self.origin)
         self.get()
 
 

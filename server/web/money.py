@@ -46,7 +46,7 @@ class _MovementHandler(_KeyedHandler):
 
     async def post(self) -> None:
         movement = parse_movement(self.body())
-        self.caller.check_account(movement.user_id, "money")
+        self.check_account(movement.user_id, "money")
         (posted,) = await self.services.bank.move(self.operation, movement, self.wish)
         self.send(replies.of_movement(movement, posted, self.wish.key))
 
@@ -91,7 +91,7 @@ class WithdrawalsHandler(_KeyedHandler):
     async def post(self) -> None:
         movements = parse_withdrawals(self.body())
         for user_id in {movement.user_id for movement in movements}:
-            self.caller.check_account(user_id, "money")
+            self.check_account(user_id, "money")
         posted = await self.services.bank.withdraw_all(movements, self.wish)
         self.send(replies.of_movements(movements, posted, self.wish.key))
 
@@ -124,7 +124,7 @@ class UserHandler(JsonHandler):
         moment = self.query.moment("at")
         self.query.done()
         number = id_in_path("userId", user_id)
-        self.caller.check_account(number, "read")
+        self.check_account(number, "read")
         if moment is None:
             self.answer(await self.services.bank.account(number))
             return
@@ -148,7 +148,7 @@ class EntriesHandler(JsonHandler):
         before = self.query.cursor("cursor", "entry")
         self.query.done()
         number = id_in_path("userId", user_id)
-        self.caller.check_account(number, "read")
+        self.check_account(number, "read")
         page = await self.services.bank.entries(number, before, limit)
         following = cursor_after("entry", page.entries[-1].id) if page.more else None
         self.answer(EntriesPage(page.entries, following))
@@ -159,7 +159,7 @@ class RequestIdHandler(JsonHandler):
 
     async def get(self, request_id: str) -> None:
         entry = await self.services.bank.movement(request_id_in_path("requestId", request_id))
-        self.caller.check_account(entry.user_id, "read")
+        self.check_account(entry.user_id, "read")
         self.answer(entry)
 
 

@@ -20,6 +20,7 @@ NAME_CHARACTERS_MAX = 64
 _ID_DIGITS_MAX = 16
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DIGITS = re.compile(r"[0-9]{1,16}")
+_WORDS = re.compile(r"[^\x00-\x1f\x7f]{1,100}")
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -74,6 +75,13 @@ class Parameters:
         text = self._values.get(name)
         if text is not None and not is_name(text):
             self._faults.append((name, "must be a name: up to 100 letters, digits, and _ . : -"))
+        return text
+
+    def words(self, name: str) -> str | None:
+        """Words of a person: anything but control characters."""
+        text = self._values.get(name)
+        if text is not None and not _WORDS.fullmatch(text):
+            self._faults.append((name, "must be 1 to 100 characters, none of them a control character"))
         return text
 
     def names(self, name: str) -> frozenset[str]:

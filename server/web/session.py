@@ -14,7 +14,7 @@ from msgspec import Struct
 from server.access.refusals import AccessError
 from server.access.tokens import Caller
 from server.money.json_objects import Rule, kind_of, read_object
-from server.web.gate import COOKIE, check_page, session_in, tell_refusal
+from server.web.gate import COOKIE, check_page, session_in
 from server.web.handlers import JsonHandler
 from server.web.routes import Route
 
@@ -64,11 +64,9 @@ class SessionHandler(JsonHandler):
 
     def post(self) -> None:
         token = _token_in(self.body())
-        try:
-            caller = self.services.gate.keyring.holder(token)
-        except AccessError as error:
-            tell_refusal(error, self.request, self.route)
-            raise
+        gate = self.services.gate
+        with gate.telling("POST", self.route, self.request):
+            caller = gate.keyring.holder(token)
         self.set_cookie(COOKIE, token, max_age=SESSION_SECONDS_MAX, **self._attributes())
         self.answer(self._state(caller))
 

@@ -6,10 +6,13 @@ that takes neither sees other headers than we do: that is how requests are smugg
 RFC 9112 (2.2, 5.2) allows to refuse both, with 400 and the end of the connection.
 """
 
+import re
 from typing import cast
 
 from tornado.http1connection import HTTP1Connection
-from tornado.httputil import HTTPHeaders, HTTPInputError
+from tornado.httputil import HTTPHeaders, HTTPInputError, RequestStartLine
+
+_ABSOLUTE = re.compile(r"https?://([^/?#]+)([^#]*)", re.IGNORECASE)
 
 
 def parse_strictly(data: bytes) -> tuple[str, HTTPHeaders]:
@@ -20,3 +23,18 @@ def parse_strictly(data: bytes) -> tuple[str, HTTPHeaders]:
     if b"\r\n " in data or b"\r\n\t" in data:
         raise HTTPInputError("a header is folded")
     return HTTP1Connection._parse_headers(cast(HTTP1Connection, None), data)
+
+
+def in_origin_form(line: RequestStartLine, headers: HTTPHeaders) -> RequestStartLine:
+    """The request line as `GET /tasks`, of a client that writes `GET http://host/tasks`.
+
+    Every server has to take that, and the host that stands in it for the one that is asked,
+    whatever Host says (RFC 9112, 3.2.2).
+    """
+    if line.path.startswith("/"):
+        return line
+    found = _ABSOLUTE.fullmatch(line.path)
+    if found is None:
+        return line
+    headers["Host"], place = found.groups()
+    return line._replace(path=place if place.startswith("/") else f"/{place}")

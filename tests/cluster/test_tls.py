@@ -73,11 +73,25 @@ def test_every_port_speaks_tls_and_shows_a_renewed_certificate_to_new_handshakes
     # Commands find and trust their own installation.
     done = service.run("tasks", "--json")
     assert done.returncode == 0, done.stderr
+    burst_over_tls(service, authority)
     with Client(service.port, authority) as kept:
         status, receipt = kept.ask("POST", "/withdraw", b'{"userId":1,"amount":250}')
         assert (status, receipt["balance"]) == (200, 9_750)
         renew(service, authority, ports)
         assert kept.ask("GET", "/users/1")[0] == 200  # what was open goes on
+
+
+def burst_over_tls(service: Service, authority: Authority) -> None:
+    """A burst checks the certificate, by the authority that it is told."""
+    there = f"https://localhost:{service.port}"
+    words = ("--url", there, "--requests", "300", "--balance", "301", "--json")
+    done = service.run("burst", *words, "--ca-file", str(authority.root))
+    verdict = json.loads(done.stdout)
+    assert (done.returncode, verdict["correct"], verdict["succeeded"]) == (0, True, 150), done.stderr
+    stranger = Authority(authority.folder / "stranger")
+    refused = service.run("burst", *words, "--ca-file", str(stranger.root))
+    assert refused.returncode == 1
+    assert "CERTIFICATE_VERIFY_FAILED" in refused.stderr and "Traceback" not in refused.stderr
 
 
 def renew(service: Service, authority: Authority, ports: list[int]) -> None:
@@ -95,6 +109,17 @@ def renew(service: Service, authority: Authority, ports: list[int]) -> None:
     with Client(service.port, authority) as client:
         nodes = client.ask("GET", "/nodes")[1]["nodes"]
     assert {node["url"].partition(":")[0] for node in nodes} == {"https"}
+
+
+def test_up_says_at_once_what_is_wrong_with_the_certificate_and_starts_nothing(service, authority) -> None:
+    service.environment |= {
+        "RINGFENCE_HTTP__TLS_CERTIFICATE": str(authority.certificate),
+        "RINGFENCE_HTTP__TLS_KEY": str(authority.folder / "nothing.key"),
+    }
+    service.begin()
+    assert service.end() == 2
+    assert "nothing.key, can't be used" in service.said()
+    assert not list((service.folder / "var").glob("log/node-*.log"))
 
 
 def test_files_that_do_not_belong_together_are_named_at_the_start(authority) -> None:

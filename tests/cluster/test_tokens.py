@@ -16,6 +16,7 @@ from service import Service, product_environment, until
 
 from server.access import administration
 from server.access.administration import Wanted
+from server.local_user import local_caller
 
 
 def ask(port: int, path: str, token: str | None, method: str = "GET") -> int:
@@ -77,11 +78,23 @@ def test_a_whole_service_that_needs_tokens_from_the_first_to_the_last(service: S
     refused = service.run("pause", "nothing")
     assert (refused.returncode, "needs the scope operate" in refused.stderr) == (1, True)
     assert service.run("pause", "nothing", "--token-file", str(file)).returncode == 1
-    told = service.run("audit", "--token-file", str(file)).stdout.splitlines()
-    assert "task.pause   nothing: unknown; token" in told[0] and "first, from 127.0.0.1 at node-" in told[0]
-    assert len(told) == 3  # the two tokens before it
-    # What is done on the spot needs none.
+    told = service.run("audit", "--who", "first", "--since", "1h", "--token-file", str(file)).stdout
+    (line,) = told.splitlines()
+    assert "task.pause       nothing: unknown; token" in line and "first, from 127.0.0.1 at node-" in line
+    # What is done on the spot needs none, and is recorded as the person's who did it.
     assert service.run("restart").returncode == 0
+    me = json.loads(local_caller())["user"]
+    found = json.loads(service.run("audit", "--who", me, "--json", "--token-file", str(file)).stdout)
+    assert [(one["action"], one["outcome"]) for one in reversed(found["records"])] == [
+        ("schema.migrate", "made"),
+        ("database.start", "done"),
+        ("token.create", "created"),
+        ("service.start", "done"),
+        ("token.create", "created"),
+        ("service.restart", "begun"),
+        ("service.restart", "done"),
+    ]
+    assert {(one["actorKind"], one["peer"]) for one in found["records"]} == {("user", "local")}
 
     listed = json.loads(service.run("token", "list", "--json").stdout)["tokens"]
     assert [(one["name"], one["scopes"], one["state"]) for one in listed] == [

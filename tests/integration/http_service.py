@@ -17,6 +17,8 @@ from tornado.httputil import HTTPHeaders
 from tornado.netutil import bind_sockets
 
 from server.access.keyring import Keyring
+from server.access.refused import RefusalRecord
+from server.cluster.lease import boot_time
 from server.money.bank import Bank
 from server.money.batcher import Batcher
 from server.money.poster import Poster
@@ -88,6 +90,7 @@ class Service:
         self.bank = Bank(self.database, self.batcher, deadline_seconds)
         self.feed = Feed(self.database)
         self.keyring = Keyring(self.database, changed=self.feed.look_up)
+        self.refusals = RefusalRecord(self.database, name, boot_time)
         services = Services(
             settings=self.settings,
             node_name=name,
@@ -95,7 +98,7 @@ class Service:
             bank=self.bank,
             batcher=self.batcher,
             feed=self.feed,
-            gate=Gate(self.keyring, is_required=tokens),
+            gate=Gate(self.keyring, is_required=tokens, refused=self.refusals.note),
             readiness=lambda: list(self.reasons),
         )
         self.door = make_front_door(services)
@@ -103,6 +106,7 @@ class Service:
     async def start(self) -> None:
         self.batches = asyncio.create_task(self.batcher.run())
         self.following = asyncio.create_task(self.feed.run())
+        self.recording = asyncio.create_task(self.refusals.run())
         self.server = make_http_server(self.door)
         if self.is_bare:
             self.server.request_callback = self.door.application
@@ -116,9 +120,10 @@ class Service:
         self.client.close()
         self.server.stop()
         await self.server.close_all_connections()
-        self.batches.cancel()
-        self.following.cancel()
-        await asyncio.wait({self.batches, self.following})
+        parts = {self.batches, self.following, self.recording}
+        for part in parts:
+            part.cancel()
+        await asyncio.wait(parts)
         await self.poster.reset()
         await self.database.close()
 

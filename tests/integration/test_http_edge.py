@@ -95,3 +95,24 @@ async def test_nobody_gets_another_bucket_by_a_header_of_his_own(unlimited):
         }
         statuses.append((await unlimited.call("GET", "/users/1", headers=headers)).status)
     assert statuses[5:] == [429] * 3
+
+
+@pytest.mark.gen_test
+async def test_a_request_line_with_a_whole_address_is_taken_and_its_host_counts(plain):
+    def get(target: str, host: str = "localhost") -> bytes:
+        return raw(f"GET {target} HTTP/1.1", f"Host: {host}")
+
+    for target in ("http://localhost/users/1", f"HTTP://127.0.0.1:{plain.port}/users/1?"):
+        (answer,) = (await exchange(plain.port, get(target, "evil.example"))).answers
+        assert " 200 " in answer.start and b'"balance":10000' in answer.body
+    (index,) = (await exchange(plain.port, get("http://localhost"))).answers
+    assert b'"service":"ringfence"' in index.body
+    for target, status in (("http://evil.example/users/1", 421), ("http://localhost@evil.example/", 400)):
+        (answer,) = (await exchange(plain.port, get(target))).answers
+        assert f" {status} " in answer.start
+    for target in ("http:///users/1", "ftp://localhost/users/1", "localhost/users/1"):
+        (answer,) = (await exchange(plain.port, get(target))).answers
+        assert " 404 " in answer.start
+    moved = withdrawal("evil.example").replace(b"POST /withdraw", b"POST http://localhost/withdraw")
+    (answer,) = (await exchange(plain.port, moved)).answers
+    assert " 200 " in answer.start

@@ -147,8 +147,8 @@ ANSWERS: Mapping[Any, Any] = {
     AuditPage: AuditPage(
         [
             AuditRecord(
-                id=7, at=_AT, actor_kind="token", actor="12", actor_name="page", action="pause",
-                target=TASK, outcome="done", peer="127.0.0.1", node="node-3",
+                id=7, at=_AT, actor_kind="token", actor="5f0c9d2a71be", actor_name="Ann",
+                action="task.pause", target=TASK, outcome="paused", peer="10.0.0.4", node="node-3",
             )
         ],
         cursor_after("audit", 7),

@@ -28,6 +28,7 @@ Schema = Mapping[str, Any]
 
 ID: Schema = {"type": "integer", "minimum": 1, "maximum": INTEGER_MAX}
 NAME: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,100}$"}
+WORDS: Schema = {"type": "string", "pattern": "^[^\\x00-\\x1f\\x7f]{1,100}$"}
 MOMENT: Schema = {"type": "string", "format": "date-time"}
 CURSOR: Schema = {
     "type": "string",

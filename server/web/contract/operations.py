@@ -45,6 +45,7 @@ from server.web.contract.operation import (
     NAMES,
     SENT,
     UUID,
+    WORDS,
     Operation,
     Query,
 )
@@ -230,7 +231,14 @@ SERVICE = (
     ),
     Operation(
         "get", "/audit", "service", "What operators did, newest first", AuditPage,
-        queries=(LIMIT, Query("cursor", CURSOR, "The page to read.", cursor_after("audit", 7))),
+        queries=(
+            Query("who", WORDS, "Of this actor, by its id or its name.", "ann@db1"),
+            Query("action", NAME, "Of this kind.", "task.pause"),
+            Query("since", MOMENT, "Done then or later.", examples.MOMENT),
+            Query("until", MOMENT, "Done before then.", "2026-02-28T08:00:00Z"),
+            LIMIT,
+            Query("cursor", CURSOR, "The page to read.", cursor_after("audit", 7)),
+        ),
         errors=(*DATABASE, InvalidRequestError),
     ),
     Operation(

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from server.access.refused import Refusals
 from server.distribution import Distribution
 from server.web.feed import Feed
 from server.web.metrics.definition import Definition
@@ -14,7 +15,17 @@ from server.web.patience import Patience
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 OTHER_METHOD = "other"
-ALARMING = ("account_busy", "database_unavailable", "internal_error", "outcome_unknown", "overloaded")
+ALARMING = (
+    "account_busy",
+    "cross_site_request",
+    "database_unavailable",
+    "forbidden",
+    "internal_error",
+    "invalid_token",
+    "outcome_unknown",
+    "overloaded",
+    "unauthenticated",
+)
 """Codes that are there from the start, at 0: of a counter that appears with 1 nobody sees that it grew."""
 
 REQUESTS = Definition(
@@ -44,7 +55,13 @@ CLOSED = Definition(
     "one was refused.",
     ("reason",),
 )
-DEFINITIONS = (REQUESTS, PROBLEMS, OBSERVERS, CONNECTIONS, CLOSED)
+REFUSALS_LEFT_OUT = Definition(
+    "counter",
+    "ringfence_refusals_unrecorded_total",
+    "Requests refused for want of a token or a scope of which no line of the audit record tells, not even "
+    "as a number: there were too many kinds of them, or the database was away. The log has them.",
+)
+DEFINITIONS = (REQUESTS, PROBLEMS, OBSERVERS, CONNECTIONS, CLOSED, REFUSALS_LEFT_OUT)
 
 
 class RequestMetrics(Collector):
@@ -87,6 +104,16 @@ class ConnectionCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         yield CONNECTIONS.of(len(self._patience.connections))
         yield CLOSED.each({(why,): count for why, count in self._patience.closed.items()})
+
+
+class RefusalCollector(Collector):
+    """What the audit record does not tell of those who were not let in."""
+
+    def __init__(self, refusals: Refusals) -> None:
+        self._refusals = refusals
+
+    def collect(self) -> Iterator[Metric]:
+        yield REFUSALS_LEFT_OUT.of(self._refusals.left_out)
 
 
 class FeedCollector(Collector):
