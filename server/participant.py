@@ -84,7 +84,7 @@ class Participant:
         """Returns when the table of tasks has this node's configuration, or the node shall stop."""
         while not self._stop.is_made:
             try:
-                await self.scheduler.define_tasks()
+                await self.scheduler.definitions.write()
             except DatabaseUnavailableError as error:
                 log.debug("the tasks wait for the database", error=str(error))
             else:

@@ -7,23 +7,21 @@ read before this node acts on a task of theirs (hearing.py). No leader, no traff
 between nodes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 import psycopg
 import structlog
-from psycopg.types.json import Jsonb
 
 from server.cluster.lease import boot_time
 from server.cluster.membership import Membership
 from server.cluster.ring import assign
 from server.cron.catalogue import Catalogue, Task
 from server.cron.claims import Standing, may_start_at
+from server.cron.definitions import Definitions
 from server.cron.figures import CronFigures
 from server.cron.hearing import is_urgent
 from server.cron.recorder import STATEMENTS
-from server.cron.retirement import Forgotten
 from server.cron.runner import START_SECONDS_MAX, Runner
 from server.cron.schedule import Skip, Start, decide
 from server.cron.view import TaskView, View, from_rows
@@ -36,21 +34,14 @@ VIEW_SECONDS_MAX = 5.0  # a lost notification costs at most this
 RETRY_SECONDS = 1.0
 REFUSED_SECONDS = 0.25  # after a refused start the view was old; asking at once might spin
 
-# What define_tasks() answers, in words.
-CHANGES = {
-    "made": "task is new",
-    "returned": "task is back: it was retired",
-    "changed": "task is defined anew, by a higher revision",
-    "contested": "another configuration of this revision defined the task before; raise `revision`",
-    "outranked": "another configuration of a higher revision defines the task, and this one does not count",
-}
-UNSETTLED = frozenset({"contested", "outranked"})
-
 log = structlog.get_logger(__name__)
 
 
 class Scheduler:
-    """The cron service's part on this node. owners: of each task, as the hash was last computed here."""
+    """The cron service's part on this node.
+
+    owners: of each task, as the hash was last computed here. definitions: which tasks there are.
+    """
 
     def __init__(
         self, settings: Settings, database: Database, catalogue: Catalogue, membership: Membership
@@ -61,7 +52,7 @@ class Scheduler:
         self._membership = membership
         self._runner: Runner | None = None
         self._view: View | None = None
-        self._forgotten = Forgotten(settings.cluster.retire_seconds)
+        self.definitions = Definitions(database, catalogue, settings.cluster.retire_seconds)
         self.figures = CronFigures()
         self.owners: Mapping[str, str] = {}
         self._waker = Waker()
@@ -72,20 +63,6 @@ class Scheduler:
         self._draining = False
 
     # Life
-
-    async def define_tasks(self, names: Iterable[str] | None = None) -> None:
-        """Writes this node's configuration to the table of tasks: all of it, or that of some tasks."""
-        now = (await self._database.row(STATEMENTS["clock"], deadline_seconds=60)).now
-        wanted = self._catalogue.names if names is None else names
-        definitions = [
-            self._catalogue.tasks[name].for_database(self._catalogue.revision, now) for name in wanted
-        ]
-        row = await self._database.row(
-            STATEMENTS["define_tasks"], {"definitions": Jsonb(definitions)}, deadline_seconds=60
-        )
-        for one in row.changes:
-            tell = log.warning if one["change"] in UNSETTLED else log.info
-            tell(CHANGES[one["change"]], task=one["name"], revision=self._catalogue.revision)
 
     def begin(self, runner: Runner) -> None:
         """A new tenure: everything of the last one has ended."""
@@ -185,21 +162,8 @@ class Scheduler:
         for row in rows:
             if row.cancel_requested and self._runner is not None:
                 self._runner.stop(row.running_id, "cancelled")
-        await self._retire_and_return(rows)
-
-    async def _retire_and_return(self, rows: Sequence[Any]) -> None:
-        """Takes out what no member has known for long; brings back what was taken out and is known here."""
-        in_service = [row.name for row in rows if not row.retired]
-        known = set(self._catalogue.names).union(*(member.tasks for member in self._membership.members))
-        for name in self._forgotten.look(in_service, known, boot_time()):
-            row = await self._database.row(STATEMENTS["retire_task"], {"task": name})
-            if row.retired:
-                log.warning("task retired: no configuration names it any more", task=name)
-        # This node began to live between the look at the members and the retirement.
-        wrongly = [row.name for row in rows if row.retired and row.name in self._catalogue.tasks]
-        if wrongly:
-            await self.define_tasks(wrongly)
-            self._stale = True
+        known = {task for member in self._membership.members for task in member.tasks}
+        self._stale = await self.definitions.look_after(rows, known) or self._stale
 
     def _standing(self) -> Standing:
         """Hashes the tasks to the live members, as last read."""

@@ -100,7 +100,7 @@ async def deciding(database, home: Path):
     await reader.open()
     standin = Standin()
     scheduler = Scheduler(settings, reader, catalogue, standin)
-    await scheduler.define_tasks()
+    await scheduler.definitions.write()
     found = Deciding(scheduler, reader, standin, Cluster(database))
     for task in TASKS:
         found.due(task, 3600)
