@@ -27,6 +27,7 @@ from server.cron.schedule import Skip, Start, decide
 from server.cron.view import TaskView, View, from_rows
 from server.errors import DatabaseUnavailableError
 from server.postgres.connections import Database
+from server.postgres.faults import reason_of
 from server.settings import Settings
 from server.waking import Waker
 
@@ -59,6 +60,7 @@ class Scheduler:
         self._stale = True
         self._lags = False
         self._hashed: object = None  # of what self.owners was computed
+        self._set_aside: dict[str, float] = {}  # task -> until when (CLOCK_BOOTTIME) nothing is tried
         self._settled = False
         self._draining = False
 
@@ -145,19 +147,24 @@ class Scheduler:
             start_at = may_start_at(seen.name, due, standing, out_of_turn=out_of_turn)
             if start_at is None:
                 continue
+            start_at = max(start_at, self._set_aside.get(seen.name, start_at))
             if start_at > boot_time():
                 horizon = min(horizon, start_at)
             elif self._lags and standing.owners.get(seen.name) != standing.me:
                 self._stale = True  # its owner may have started it long ago
             else:
-                refused = not await self._act(runner, seen, seen.task) or refused
+                refused = not await self._try(runner, seen, seen.task) or refused
         if refused:
             return REFUSED_SECONDS
         return 0.0 if self._stale else max(0.0, horizon - boot_time())
 
     async def _read_view(self) -> None:
         self._stale = self._lags = False
-        rows = await self._database.rows(STATEMENTS["tasks_view"], deadline_seconds=START_SECONDS_MAX)
+        try:
+            rows = await self._database.rows(STATEMENTS["tasks_view"], deadline_seconds=START_SECONDS_MAX)
+        except BaseException:
+            self._stale = True  # whoever woke this has not been served
+            raise
         self._view = from_rows(rows, self._catalogue, boot_time())
         for row in rows:
             if row.cancel_requested and self._runner is not None:
@@ -184,6 +191,18 @@ class Scheduler:
             quiet_since=self._membership.quiet_since,
             settled_at={name: self._membership.settled_at(member.joined_at) for name, member in live.items()},
         )
+
+    async def _try(self, runner: Runner, seen: TaskView, task: Task) -> bool:
+        """As _act(). What the database refuses of one task, or whose row somebody holds, stops no other."""
+        try:
+            return await self._act(runner, seen, task)
+        except (DatabaseUnavailableError, psycopg.Error) as error:
+            self._set_aside[seen.name] = boot_time() + VIEW_SECONDS_MAX
+            # An outage is told by the pulse; the rest of the tasks find it out for themselves.
+            is_unforeseen = isinstance(error, psycopg.Error)
+            tell = log.error if is_unforeseen else log.info
+            tell("a task is set aside for a moment", task=seen.name, error=reason_of(error))
+            return True
 
     async def _act(self, runner: Runner, seen: TaskView, task: Task) -> bool:
         """Starts the task or skips its tick, whichever the schedule says; False if a start was refused."""
@@ -218,7 +237,7 @@ class Scheduler:
             "ticks": skip.ticks,
         }
         self._stale = True
-        row = await self._database.row(STATEMENTS["skip_tick"], params)
+        row = await self._database.row(STATEMENTS["skip_tick"], params, deadline_seconds=START_SECONDS_MAX)
         if row.skipped:
             self.figures.skipped[seen.name, skip.kind] += skip.ticks
             log.info("tick skipped", task=seen.name, ticks=skip.ticks, reason=skip.reason)

@@ -8,26 +8,36 @@ from pathlib import Path
 
 import pytest
 from cluster_rows import Cluster
+from structlog.testing import capture_logs
 
 from server.cluster.lease import boot_time
 from server.cluster.membership import Member
+from server.cron import scheduler
 from server.cron.catalogue import Catalogue
 from server.cron.recorder import STATEMENTS
 from server.cron.scheduler import Scheduler
+from server.errors import DatabaseUnavailableError
 from server.postgres.connections import Database
 from server.settings import Settings, TaskSettings
 from server.waking import GATHER_SECONDS
 
 ME, OTHER = "node-1", "node-2"
 TASKS = ("backup", "report", "sweep", "vacuum")
+RUNNING = """insert into runs
+    (task_name, node_name, incarnation, status, trigger, scheduled_for, started_at, attempt)
+    values (%s, %s, 1, 'running', 'schedule', clock_timestamp(), clock_timestamp(), 1)"""
 
 
 class CountingDatabase(Database):
-    """The real one, which counts readings of the tasks."""
+    """The real one, which counts readings of the tasks, and fails to read them if a test wants it."""
 
     readings = 0
+    failures_wanted = 0
 
     async def rows(self, statement, params=None, **how):
+        if statement == STATEMENTS["tasks_view"] and self.failures_wanted:
+            self.failures_wanted -= 1
+            raise DatabaseUnavailableError("as wanted")
         found = await super().rows(statement, params, **how)
         if statement == STATEMENTS["tasks_view"]:
             self.readings += 1
@@ -99,13 +109,13 @@ async def deciding(database, home: Path):
     reader = CountingDatabase(database.application_url, connections=1, name=ME)
     await reader.open()
     standin = Standin()
-    scheduler = Scheduler(settings, reader, catalogue, standin)
-    await scheduler.definitions.write()
-    found = Deciding(scheduler, reader, standin, Cluster(database))
+    one = Scheduler(settings, reader, catalogue, standin)
+    await one.definitions.write()
+    found = Deciding(one, reader, standin, Cluster(database))
     for task in TASKS:
         found.due(task, 3600)
-    running = asyncio.create_task(scheduler.run())
-    scheduler.begin(standin)
+    running = asyncio.create_task(one.run())
+    one.begin(standin)
     try:
         await found.until_read(1)
         yield found
@@ -166,3 +176,31 @@ async def test_an_overdue_task_that_its_owner_left_is_started_by_another(databas
             while not found.standin.started:
                 await asyncio.sleep(0.01)
         assert set(found.standin.started) == {theirs}
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_task_of_which_the_database_refuses_something_holds_up_no_other(database, tmp_path):
+    async with deciding(database, tmp_path) as found:
+        first, *_, last = sorted(found.owned_by(ME))
+        found.rows.as_owner(RUNNING, first, ME)
+        found.rows.as_owner("revoke execute on all functions in schema public from public, ringfence")
+        with capture_logs() as log:
+            for task in (first, last):
+                found.due(task, -1)
+            found.scheduler.wake()
+            async with asyncio.timeout(30):
+                while last not in found.standin.started:
+                    await asyncio.sleep(0.01)
+        assert first not in found.standin.started
+        assert [line["task"] for line in log if "set aside" in line["event"]] == [first]
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_a_reading_that_failed_is_made_up_for(database, tmp_path, monkeypatch):
+    monkeypatch.setattr(scheduler, "VIEW_SECONDS_MAX", 3600.0)  # or it would be read again anyway
+    async with deciding(database, tmp_path) as found:
+        before = found.database.readings
+        found.database.failures_wanted = 1
+        found.scheduler.wake()
+        await found.until_read(before + 1)
+        assert found.database.failures_wanted == 0
