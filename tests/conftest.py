@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 from urllib.parse import quote
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import conninfo, sql
@@ -26,6 +27,10 @@ APPLICATION = "ringfence"
 POOLER = os.environ.get("RINGFENCE__TEST_POOLER", "")
 collect_ignore_glob = [] if POOLER else ["*/test_pooler_*"]
 _numbers = count(1)
+
+# How long an example takes is the machine's affair: on a busy one any may be the slow one.
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,11 @@ app = typer.Typer(
 def check(json: Json = False, config: Config = None) -> None:
     """Say whether the configuration can be used: exit code 2 if not, with every mistake.
 
-    Looks at what a start looks at, and at the functions of the tasks, which a start leaves
-    to their runs: one that can't be found is a warning.
+    Looks at what a start looks at, certificate and key included, and at the functions of the
+    tasks, which a start leaves to their runs: one that can't be found is a warning.
     """
     from server.settings.loading import load_with_origins
+    from server.web.tls import certificate_of
 
     choose_config(config)
     faults, warnings, where = list[str](), list[str](), ""
@@ -37,6 +38,7 @@ def check(json: Json = False, config: Config = None) -> None:
         if loaded.origins.variables:
             where += f", with {', '.join(loaded.origins.variables.values())}"
         warnings = _check_tasks(loaded.settings)
+        certificate_of(loaded.settings)
     except ConfigurationError as error:
         faults = str(error).splitlines()
     if json:

@@ -131,3 +131,17 @@ def test_files_that_do_not_belong_together_are_named_at_the_start(authority) -> 
     authority.key.write_bytes(other)
     with pytest.raises(ConfigurationError, match="tls_key"):
         Certificate(authority.certificate, authority.key)
+
+
+def test_config_check_and_doctor_find_a_certificate_that_cannot_be_used(service, authority) -> None:
+    service.environment |= {
+        "RINGFENCE_HTTP__TLS_CERTIFICATE": str(authority.certificate),
+        "RINGFENCE_HTTP__TLS_KEY": str(authority.folder / "nothing.key"),
+    }
+    checked = service.run("config", "check")
+    assert (checked.returncode, "nothing.key, can't be used" in checked.stderr) == (2, True), checked.stderr
+    examined = service.run("doctor").stdout
+    assert "FAULT    certificate" in examined and "nothing.key, can't be used" in examined
+    service.environment["RINGFENCE_HTTP__TLS_KEY"] = str(authority.key)
+    assert service.run("config", "check").returncode == 0
+    assert "ok       certificate" in service.run("doctor").stdout

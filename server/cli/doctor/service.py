@@ -11,16 +11,28 @@ from server.cluster.lifelock import may_any_live
 from server.errors import ConfigurationError
 from server.settings import Settings
 from server.supervised import stop_seconds
+from server.web.tls import certificate_of
 
 # Whether the database takes writes is waited for, by the instance that is asked.
 READY_SECONDS_MAX = 3.0
 
 
 def check_service(settings: Settings) -> Iterator[Finding]:
-    """Ports and the time to stop, of this var folder."""
+    """Certificate, ports and the time to stop, of this var folder."""
     running = lock.holder(settings.var_folder)
+    yield from _check_certificate(settings)
     yield from _check_ports(settings, running)
     yield from _check_stop_time(settings, running)
+
+
+def _check_certificate(settings: Settings) -> Iterator[Finding]:
+    try:
+        certificate = certificate_of(settings)
+    except ConfigurationError as error:
+        yield fault("certificate", str(error), "correct the path or the rights; both are PEM, and a pair")
+        return
+    if certificate is not None:
+        yield ok("certificate", f"{settings.http.tls_certificate} and its key belong together")
 
 
 def _check_ports(settings: Settings, running: lock.Holder | None) -> Iterator[Finding]:
