@@ -1,15 +1,12 @@
 // The ring: nodes on a circle, the tasks that they own around them, the runs that they hold inside.
-// A mark moves by a change of its transform alone, so that a task travels to its new owner.
 
 import { h, keyed, s, say, set, style } from "./dom.js";
-import { count, fraction } from "./format.js";
-import { shape } from "./icons.js";
-import { fitted } from "./measure.js";
-import { ARC_RADIUS, arcPath, arcs, at, bend, placeTasks, RUN_RADIUS, sizeOf, spread } from "./ringlayout.js";
+import { count } from "./format.js";
+import { arcs, at, bend, placeTasks, RUN_RADIUS, sizeOf, spread } from "./ringlayout.js";
+import { GLYPH_SIZE_MIN, makeNode, makeTask, updateNode, updateTask } from "./ringmarks.js";
 import { Tip } from "./ringtip.js";
 import { state } from "./store.js";
 import { openTask } from "./taskdialog.js";
-import { standing } from "./taskrow.js";
 
 const DEAD_SHOWN_MAX = 6;
 const NAMES_MAX = 24;
@@ -18,16 +15,9 @@ const NODE_NAMES_MAX_NARROW = 8;
 const NODE_NOTES_MAX = 8;
 const LINES_MAX = 40; // more would be a tangle
 const NARROW_PIXELS = 640; // below, names around the ring could not be read
-const REACH = 18;
-const REACH_NARROW = 34;
-const GLYPH_SIZE_MIN = 8;
-const DETAIL_SIZE_MIN = 6;
-const DETAIL_SIZE_LARGE = 20;
-const HALF_WIDTH = 530; // of the picture, where tasks have names
 const NAME_PIXELS = 19; // as in views.css, and on a wide ring
 const NAME_PIXELS_WIDE = 15;
 const WIDE_PIXELS = 1000;
-const AROUND = 2 * Math.PI;
 
 /** The nodes on the ring: all that live, and those whose death somebody here should see. */
 export function onTheRing(nodes, diedHere) {
@@ -36,85 +26,6 @@ export function onTheRing(nodes, diedHere) {
   const shown = dead.length <= DEAD_SHOWN_MAX ? dead : dead.filter((node) => diedHere.has(node.name)).slice(-DEAD_SHOWN_MAX);
   const names = new Set(shown.map((node) => node.name));
   return all.filter((node) => node.state !== "dead" || names.has(node.name)).sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
-}
-
-function makeNode(item) {
-  const arc = s("path", { class: "arc" });
-  const label = s("text", { class: "node-name", "text-anchor": "middle", "dominant-baseline": "middle" });
-  const note = s("text", { class: "node-note", "text-anchor": "middle", "dominant-baseline": "middle" });
-  const group = s("g", { class: "node", "data-node": item.name }, arc, label, note);
-  group.parts = { arc, label, note };
-  return group;
-}
-
-function makeTask(item) {
-  const dot = s("circle", { class: "dot" });
-  const group = s("g", { class: "task-mark", role: "button", tabindex: "-1", "data-task": item.name, "aria-label": item.name }, dot);
-  group.parts = { dot };
-  return group;
-}
-
-/** What only a mark of some size has: in a crowd it would cost three elements for nothing to see. */
-function enrich(group) {
-  const progress = s("circle", { class: "progress", transform: "rotate(-90)" });
-  const glyph = s("path", { class: "glyph icon" });
-  const reach = s("circle", { class: "reach" }); // what a finger or a pointer finds
-  const label = s("text", { class: "task-name", "dominant-baseline": "middle" });
-  group.append(progress, glyph, label, reach);
-  Object.assign(group.parts, { progress, glyph, label, reach });
-}
-
-function drawDetails(group, { task, place, size, named, letters }, status, part) {
-  if (!group.parts.glyph) enrich(group);
-  const { progress, glyph, label, reach } = group.parts;
-  set(reach, "r", size >= DETAIL_SIZE_LARGE ? REACH_NARROW : size >= GLYPH_SIZE_MIN ? REACH : size);
-  set(progress, "r", size + 3.5);
-  const length = AROUND * (size + 3.5);
-  set(progress, "stroke-dasharray", part === null ? "0 9999" : `${(part * length).toFixed(1)} 9999`);
-  set(glyph, "d", size >= GLYPH_SIZE_MIN ? shape(status) : "");
-  set(glyph, "transform", `scale(${(size / 12).toFixed(2)}) translate(-8 -8)`);
-  const isRight = place.x >= 0;
-  const room = HALF_WIDTH - Math.abs(place.x) - size - 12;
-  say(label, named ? fitted(task.name, room, letters) : "");
-  set(label, "x", isRight ? size + 9 : -size - 9);
-  set(label, "text-anchor", isRight ? "start" : "end");
-}
-
-function updateTask(group, item) {
-  const { task, place, size, named, letters } = item;
-  const status = standing(task);
-  const part = task.running ? fraction(task.running.progress) : null;
-  // Of a thousand marks few change at a time, and to compare a text costs least.
-  const drawn = `${status} ${task.owner} ${task.running?.node} ${place.x.toFixed(1)} ${place.y.toFixed(1)} ${size} ${named} ${letters} ${part?.toFixed(2)}`;
-  if (group.drawn === drawn) return;
-  group.drawn = drawn;
-  style(group, "transform", `translate(${place.x.toFixed(1)}px, ${place.y.toFixed(1)}px)`);
-  set(group, "data-status", status);
-  const how = status === "running" ? `runs on ${task.running.node}` : status;
-  set(group, "aria-label", `${task.name}, ${task.owner ? `owned by ${task.owner}` : "without an owner"}, ${how}`);
-  set(group.parts.dot, "r", size);
-  if (size >= DETAIL_SIZE_MIN) drawDetails(group, item, status, part);
-}
-
-function noteOf({ node, running, isNarrow, isCrowded }) {
-  if (node.state !== "live") return node.state;
-  if (isCrowded) return "";
-  return isNarrow ? `runs ${running}` : `owns ${node.owns.length}, runs ${running}`;
-}
-
-function updateNode(group, item) {
-  const { node, arc, named, isNarrow, isCrowded } = item;
-  const gap = isNarrow ? 17 : 9;
-  const { arc: path, label, note } = group.parts;
-  set(group, "data-state", node.state);
-  set(path, "d", arcPath(ARC_RADIUS, arc.from, arc.to));
-  const place = at(RUN_RADIUS - (isCrowded ? 46 : 66), arc.middle);
-  say(label, named ? node.name : "");
-  set(label, "x", place.x.toFixed(1));
-  set(label, "y", (place.y - gap).toFixed(1));
-  say(note, named ? noteOf(item) : "");
-  set(note, "x", place.x.toFixed(1));
-  set(note, "y", (place.y + gap + 3).toFixed(1));
 }
 
 function runningByNode() {
