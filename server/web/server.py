@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -16,6 +17,8 @@ from server.web.tls import LOOK_SECONDS, Certificate, certificate_of
 
 SPARE_FILES = 512
 """Descriptors that connections leave to the database, jobs and files."""
+TOLD_SECONDS = 10.0
+"""How often the log says that there is no room."""
 log = structlog.get_logger(__name__)
 
 
@@ -25,6 +28,7 @@ class LimitedServer(HTTPServer):
     door: FrontDoor
     connections_max: int
     certificate: Certificate | None
+    _told_at = float("-inf")
 
     async def follow_certificate(self) -> None:
         """Shows new handshakes what the certificate's files hold, until it is cancelled."""
@@ -36,14 +40,22 @@ class LimitedServer(HTTPServer):
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         if len(self._connections) >= self.connections_max and not self.door.patience.make_room():
             self.door.patience.closed["refused"] += 1
+            self._tell_of_refusals()
             refuse(stream, len(self._connections))
             return
         super().handle_stream(stream, address)
 
+    def _tell_of_refusals(self) -> None:
+        """Seldom: where there is no room, thousands may be refused, each of which would be a line."""
+        now = monotonic()
+        if now - self._told_at >= TOLD_SECONDS:
+            self._told_at = now
+            refused = self.door.patience.closed["refused"]
+            log.warning("connections are refused: all others have a request under way", so_far=refused)
+
 
 def refuse(stream: IOStream, connections: int) -> None:
     """Says that there is no room, to who can hear it without a handshake, and closes."""
-    log.warning("a connection is refused: each of the others has a request under way")
     if not isinstance(stream, SSLIOStream):
         reply = replies.of_error(OverloadedError(connections, "connections are served"))
         lines = {**reply.headers, "Content-Type": reply.content_type, "Connection": "close"}

@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 from http_service import Service, frozen_backend, is_untouched, read_answer, until
 from raw_http import post, raw, read_raw
+from structlog.testing import capture_logs
 from two_ways import GOOD, OPENING, USER, counts
 
 from server.money.amounts import Movement
@@ -163,10 +164,17 @@ async def test_one_connection_too_many_is_refused_where_nobody_can_be_missed(ser
     service.server.connections_max = 1
     reader, writer = await service.connect()
     await until(lambda: len(service.server._connections) == 1)
-    refused, other = await service.connect()
-    assert (await read_answer(refused)).is_problem(503, "overloaded")
-    assert await refused.read() == b""
-    other.close()
+    with capture_logs() as log:
+        for _ in range(3):
+            refused, other = await service.connect()
+            assert (await read_answer(refused)).is_problem(503, "overloaded")
+            assert await refused.read() == b""
+            other.close()
+    # A crowd of them must not become a crowd of lines; the metrics count each.
+    assert [line["event"] for line in log if "are refused" in line["event"]] == [
+        "connections are refused: all others have a request under way"
+    ]
+    assert service.door.patience.closed["refused"] == 3
     writer.write(raw("GET /healthz HTTP/1.1", "Host: localhost"))
     assert (await read_answer(reader)).status == 200
     writer.close()
