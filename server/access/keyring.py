@@ -141,7 +141,11 @@ class Keyring:
             return
         used, self._used = self._used, set()
         self._marked_at = _boot_time()
-        await self._database.rows(_STATEMENTS["mark_used"], {"ids": sorted(used)})
+        try:
+            await self._database.rows(_STATEMENTS["mark_used"], {"ids": sorted(used)})
+        except BaseException:
+            self._used |= used  # they are told with the next ones
+            raise
 
     def _check_force(self, held: _Held) -> None:
         if held.is_revoked:

@@ -8,6 +8,7 @@ from tokens import bearer, make
 
 from server.access import administration, keyring
 from server.access.tokens import make_token
+from server.errors import DatabaseUnavailableError
 from server.web.scopes import NEEDS
 
 WITHDRAWAL = {"userId": 1, "amount": 250}
@@ -211,3 +212,21 @@ async def test_the_use_of_a_token_is_noted_in_the_table(guarded, database):
     await guarded.keyring._mark_used()
     (listed,) = administration.listed(database.application_url)
     assert (listed.id, listed.last_used_at is not None) == (made.id, True)
+
+
+@pytest.mark.gen_test
+async def test_a_use_that_could_not_be_noted_is_noted_later(guarded, database, monkeypatch):
+    monkeypatch.setattr(keyring, "MARK_SECONDS", 0.0)
+    token = await let_in(guarded, database, "read")
+    await guarded.call("GET", "/tasks", headers=token)
+    with monkeypatch.context() as away:
+
+        async def fail(*_: object, **__: object) -> None:
+            raise DatabaseUnavailableError("as wanted")
+
+        away.setattr(guarded.database, "rows", fail)
+        with pytest.raises(DatabaseUnavailableError):
+            await guarded.keyring._mark_used()
+    await guarded.keyring._mark_used()
+    (listed,) = administration.listed(database.application_url)
+    assert listed.last_used_at is not None

@@ -154,7 +154,7 @@ TASKS = (
     Operation(
         "post", "/tasks/{name}/resume", "tasks", "Let a task's schedule go on", TaskState,
         places=TASK, body=Nothing, is_body_required=False,
-        errors=(*BODY, *DATABASE, TaskNotFoundError, TaskRefusedError),
+        errors=(*BODY, *DATABASE, TaskNotFoundError),
     ),
     Operation(
         "get", "/runs", "tasks", "The history of runs, newest first", RunsPage,
