@@ -7,6 +7,7 @@ connection of its own.
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -92,8 +93,8 @@ def create(url: str, wanted: Wanted, caller: str | None = None) -> CreatedToken:
         name=wanted.name,
         scopes=sorted(set(wanted.scopes)),
         user_id=wanted.user_id,
-        created_at=_shown(row.created_at) or "",
-        expires_at=_shown(row.expires_at),
+        created_at=shown(row.created_at) or "",
+        expires_at=shown(row.expires_at),
     )
 
 
@@ -143,5 +144,6 @@ def _connected(url: str) -> Iterator[TimedConnection]:
         raise DatabaseUnavailableError(f"The database can't be reached: {str(error).strip()}") from None
 
 
-def _shown(moment: Any) -> str | None:
-    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+def shown(moment: datetime | None) -> str | None:
+    """A moment as `list` shows it. Behind a pooler the driver reads it in the server's own zone."""
+    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

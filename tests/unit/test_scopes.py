@@ -1,9 +1,11 @@
 """The table of routes and scopes: nothing is served that it does not name."""
 
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
+from server.access.administration import shown
 from server.access.tokens import ANYBODY, SCOPES, Caller, fault_of_scopes, id_in, make_token, named_id
 from server.cli.token import wanted
 from server.errors import ConfigurationError
@@ -147,3 +149,8 @@ def test_a_token_that_cannot_be_is_refused_with_the_option_that_is_wrong(
 
 def test_scopes_come_by_commas_and_by_repetition() -> None:
     assert list(wanted(["money, read", "operate"], "", None, "90d").scopes) == ["money", "read", "operate"]
+
+
+def test_what_is_shown_of_a_new_token_is_in_utc_whatever_zone_the_driver_read_it_in() -> None:
+    assert shown(datetime(2026, 1, 1, 9, tzinfo=timezone(timedelta(hours=9)))) == "2026-01-01T00:00:00Z"
+    assert shown(None) is None
