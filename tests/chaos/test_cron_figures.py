@@ -105,6 +105,8 @@ def test_a_report_names_every_invariant_and_target(tmp_path):
         assert name in text
     assert "BROKEN  the storm was one" in text, "nobody wrote anything guarded there"
     assert told["is_clean"] is False
+    told["targets"][1]["left_out"] = "3 left out: another fault"
+    assert report.as_markdown([told]).count("; 3 left out: another fault |") == 1
 
 
 def test_figures_replace_only_what_stands_between_the_marks(tmp_path):

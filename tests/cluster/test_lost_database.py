@@ -8,6 +8,11 @@ from wire import Wire
 
 from server.cluster.lease import boot_time
 
+AWAY_SECONDS = 10.0
+PATIENT_TTL_SECONDS = 17
+"""Two more than what ships, for a machine that starves the node of its second until the soft stop.
+That this second is left at every moment shows test_outage_of_ten_seconds.py, without a machine."""
+
 
 @pytest.fixture
 def wire(database):
@@ -26,7 +31,9 @@ def test_a_database_that_is_silent_for_ten_seconds_costs_no_run_and_no_node_and_
         return {"function": "witness:work", "every": every, "params": params}
 
     made = fleet(
-        {"long": task("1h", 60), "longer": task("1h", 60), "short": task("1s", 0.2)}, ttl=15, margin=2
+        {"long": task("1h", 60), "longer": task("1h", 60), "short": task("1s", 0.2)},
+        ttl=PATIENT_TTL_SECONDS,
+        margin=2,
     )
     made.witness, made.url = witness, wire.url
     made.start(1, 2)
@@ -38,20 +45,17 @@ def test_a_database_that_is_silent_for_ten_seconds_costs_no_run_and_no_node_and_
     )
     wire.silence()
     silent_at = boot_time()
-    wait_until(
-        lambda: made.testimony()[-1:] and made.testimony()[-1]["at"] > silent_at + 10, 20, "work going on"
-    )
-    begun = {
-        line["run"] for line in made.testimony() if line["event"] == "start" and line["at"] > silent_at + 2
-    }
-    healed_at = boot_time()
+    wait_until(lambda: boot_time() > silent_at + AWAY_SECONDS, 20, "an outage")
     wire.heal()
+    healed_at = boot_time()
+    told = [line for line in made.testimony() if silent_at + 2 < line["at"] < healed_at]
     wait_until(
         lambda: any(line["event"] == "start" and line["at"] > healed_at for line in made.testimony()),
         30,
         "starts again",
     )
-    assert begun == set()
+    assert {line["run"] for line in told if line["event"] == "start"} == set()
+    assert {line["run"] for line in told if line["at"] > healed_at - 2} == {run for run, _ in long}, "work"
     assert (running()["long"], running()["longer"]) == long
     with database.connect() as connection:
         assert connection.execute("select count(*) from events where event = 'dead'").fetchone() == (0,)

@@ -92,7 +92,10 @@ def as_markdown(reports: Sequence[dict[str, Any]]) -> str:
 def _target_rows(reports: Sequence[dict[str, Any]]) -> list[list[str]]:
     rows = []
     for targets_of_one in zip(*(report["targets"] for report in reports), strict=True):
-        cells = [f"{_measured(one)}: {MARKS[one['reached']]}" for one in targets_of_one]
+        cells = [
+            f"{_measured(one)}: {MARKS[one['reached']]}{one['left_out'] and '; ' + one['left_out']}"
+            for one in targets_of_one
+        ]
         rows.append([targets_of_one[0]["what"], targets_of_one[0]["wanted"], *cells])
     return rows
 
