@@ -4,7 +4,7 @@ Formula
     One span a request, a child of the trace that its `traceparent` names. One span a batch,
     a trace of its own with a link to each request in it: many causes have no one parent. One
     trace a run: `schedule TASK` (the start that the database granted), below it `run TASK`,
-    whose context the job gets as TRACEPARENT.
+    whose context the job gets as TRACEPARENT; both in the request's trace, where one asked for it.
 
 Cost
     `tracer` is None unless traces are wanted; whoever could trace looks at that first, and
@@ -173,13 +173,20 @@ def now_ns() -> int:
     return time.time_ns()  # noqa: TID251 collectors lay spans of many hosts side by side
 
 
-def begin_run(task: str, run_id: int, trigger: str, asked_at_ns: int) -> "Span":
-    """The span of a run, below that of its start, which has just been granted."""
+def begin_run(task: str, run_id: int, trigger: str, asked_at_ns: int, parent: str | None = None) -> "Span":
+    """The span of a run, below that of its start, which has just been granted.
+
+    parent: the trace context of the request that asked for it; None makes a trace of its own.
+    """
     from opentelemetry.trace import set_span_in_context  # noqa: PLC0415
+    from opentelemetry.trace.propagation.tracecontext import (  # noqa: PLC0415
+        TraceContextTextMapPropagator,
+    )
 
     assert tracer is not None, "see above"
     about: dict[str, Any] = {"ringfence.task": task, "ringfence.run": run_id, "ringfence.trigger": trigger}
-    start = tracer.start_span(f"schedule {task}", attributes=about, start_time=asked_at_ns)
+    context = TraceContextTextMapPropagator().extract({} if parent is None else {"traceparent": parent})
+    start = tracer.start_span(f"schedule {task}", context, attributes=about, start_time=asked_at_ns)
     span = tracer.start_span(f"run {task}", context=set_span_in_context(start), attributes=about)
     start.end()
     return span

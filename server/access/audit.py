@@ -27,11 +27,15 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Origin:
-    """Who asks for an action, from which address, of which node."""
+    """Who asks for an action, from which address, of which node.
+
+    trace: the W3C trace context of the request, where traces are collected; not recorded.
+    """
 
     caller: Caller
     peer: str
     node: str
+    trace: str | None = None
 
     @property
     def text(self) -> str:
@@ -39,6 +43,8 @@ class Origin:
         token = self.caller.token or None
         name = self.caller.name if token else ""
         facts = {"token": token, "name": name, "peer": self.peer, "node": self.node}
+        if self.trace is not None:
+            facts["trace"] = self.trace
         return msgspec.json.encode(facts).decode()
 
 

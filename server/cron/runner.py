@@ -150,7 +150,9 @@ class Runner:
         log.info("run started", task=seen.name, run=run_id, trigger=row.trigger)
         span = None
         if tracing.tracer is not None:
-            span = tracing.begin_run(task.name, run_id, row.trigger, asked_at_ns)
+            # A view that is older than the start may tell of another request, or of none.
+            parent = seen.due_trace if row.trigger == "manual" else None
+            span = tracing.begin_run(task.name, run_id, row.trigger, asked_at_ns, parent)
         following = asyncio.create_task(self._see_to_the_end(run_id, task, row.attempt, span))
         self._following.add(following)
         following.add_done_callback(self._following.discard)

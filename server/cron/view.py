@@ -11,7 +11,10 @@ from server.cron.catalogue import Catalogue, Task
 
 @dataclass(frozen=True)
 class TaskView:
-    """One task as last read. task: None if this node can't run it."""
+    """One task as last read. task: None if this node can't run it.
+
+    due_trace: the trace context of the request that made it due, if one did.
+    """
 
     name: str
     task: Task | None
@@ -21,6 +24,7 @@ class TaskView:
     running_id: int | None
     cancel_requested: bool
     running_since: datetime | None = None
+    due_trace: str | None = None
 
     @property
     def earliest(self) -> datetime:
@@ -72,6 +76,7 @@ def from_rows(rows: Sequence[Any], catalogue: Catalogue, read_at: float) -> View
                 row.running_id,
                 row.cancel_requested,
                 row.running_since,
+                row.due_trace,
             )
             for row in rows
             if not row.retired

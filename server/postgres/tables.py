@@ -141,6 +141,7 @@ tasks = Table(
     Column("skipped_reason", Text),
     _moment("retired_at", nullable=True),
     Column("skipped_ticks", BigInteger, nullable=False, server_default=text("0")),
+    Column("due_trace", Text),
     PrimaryKeyConstraint("name", name="tasks_pkey"),
     CheckConstraint("length(name) between 1 and 100", name="task_name_short"),
     CheckConstraint(
@@ -148,6 +149,7 @@ tasks = Table(
     ),
     CheckConstraint("(due_at is null) = (due_trigger is null)", name="task_due_has_a_trigger"),
     CheckConstraint("retired_at is null or due_at is null", name="task_retired_is_not_due"),
+    CheckConstraint("length(due_trace) <= 100", name="task_due_trace_short"),
     comment="Configured background jobs and the time at which each is due.",
 )
 

@@ -151,7 +151,8 @@ class JsonHandler(RequestHandler):
     @property
     def origin(self) -> Origin:
         """Who asks, and from where, for the record of what operators do."""
-        return Origin(self.caller, self.request.remote_ip or "", self.services.node_name)
+        trace = None if self.span is None else tracing.traceparent(self.span)
+        return Origin(self.caller, self.request.remote_ip or "", self.services.node_name, trace)
 
     @property
     def trace(self) -> "SpanContext | None":
