@@ -5,8 +5,9 @@ clock, so every node gives the same answer. What a node itself believes about
 the others (membership.py) has no part in it.
 """
 
-from collections.abc import Iterable, Sequence
-from functools import cache
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, lru_cache
+from types import MappingProxyType
 
 from msgspec import Struct
 from sqlalchemy import func, literal_column, select
@@ -39,7 +40,7 @@ class Member(Struct, frozen=True, rename="camel"):
     runs: list[int]
 
 
-async def read_owners(database: Database) -> dict[str, str]:
+async def read_owners(database: Database) -> Mapping[str, str]:
     """The owner of each task; a task that no living node knows is absent.
 
     Raises DatabaseUnavailableError.
@@ -85,12 +86,18 @@ async def _read_task_names(database: Database) -> list[str]:
     return [row.name for row in await database.rows(_task_names_query())]
 
 
-def owners(task_names: Iterable[str], rows: Sequence[Row]) -> dict[str, str]:
+def owners(task_names: Iterable[str], rows: Sequence[Row]) -> Mapping[str, str]:
     """Who should run each task: the hash over those that may run any at all.
 
     Pure. rows: of the nodes, with name, state, tasks and lease_seconds.
     """
-    return assign(task_names, able_nodes(rows))
+    return _assigned(tuple(task_names), frozenset(able_nodes(rows).items()))
+
+
+@lru_cache(maxsize=1)
+def _assigned(task_names: tuple[str, ...], able: frozenset[tuple[str, frozenset[str]]]) -> Mapping[str, str]:
+    # Observers ask every second, and it seldom changes; with many tasks it is most of what they cost.
+    return MappingProxyType(assign(task_names, dict(able)))
 
 
 def able_nodes(rows: Sequence[Row]) -> dict[str, frozenset[str]]:

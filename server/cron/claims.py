@@ -7,6 +7,7 @@ liveness never hangs on the hash, and the hash is what spreads the work.
 Pure: no clock, no I/O. Moments are seconds on the caller's own clock.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -32,21 +33,29 @@ class Standing:
     settled_at: Mapping[str, float]
 
 
-def may_start_at(task: str, due: float, standing: Standing, *, out_of_turn: bool = False) -> float | None:
-    """From when on this node may try to start `task`, due at `due`; None for "not as things are"."""
+def may_start_at(
+    task: str, due: float, standing: Standing, *, out_of_turn: bool = False, until: float = math.inf
+) -> float | None:
+    """From when on this node may try to start `task`, due at `due`.
+
+    None for "not as things are". A moment after `until` nobody needs to know: it may be None
+    as well, since the order of the others costs a digest of each.
+    """
     owner = standing.owners.get(task)
     if owner == standing.me:
-        return due
-    others = [node for node in standing.knowing.get(task, ()) if node != owner]
-    if standing.me not in others:
-        return None
-    place = preference(task, others).index(standing.me)
-    if out_of_turn and standing.me == _substitute(task, due, others, standing):
         return due
     # After a change of membership the new owner gets the same time to begin, and so does
     # one that has just settled.
     free = standing.settled_at.get(owner, due) if owner is not None else due
-    return max(due, standing.quiet_since, free) + OVERDUE_SECONDS + PLACE_SECONDS * place
+    overdue = max(due, standing.quiet_since, free) + OVERDUE_SECONDS
+    if overdue >= until and not out_of_turn:
+        return None
+    others = [node for node in standing.knowing.get(task, ()) if node != owner]
+    if standing.me not in others:
+        return None
+    if out_of_turn and standing.me == _substitute(task, due, others, standing):
+        return due
+    return overdue + PLACE_SECONDS * preference(task, others).index(standing.me)
 
 
 def _substitute(task: str, due: float, others: Sequence[str], standing: Standing) -> str | None:

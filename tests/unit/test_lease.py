@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.cluster.lease import Lease
+from server.cron import claims
 from server.cron.claims import OVERDUE_SECONDS, PLACE_SECONDS, Standing, may_start_at
 
 
@@ -91,3 +92,11 @@ def test_an_owner_that_has_settled_starts_what_is_due_out_of_turn_itself():
 
 def test_a_node_that_does_not_know_a_task_never_claims_it():
     assert may_start_at("backup", 50.0, standing("node-9")) is None
+
+
+def test_a_moment_that_nobody_needs_to_know_is_not_worked_out(monkeypatch):
+    soon = may_start_at("backup", 50.0, standing("node-2"), until=900.0)
+    assert soon == may_start_at("backup", 50.0, standing("node-2"))
+    monkeypatch.setattr(claims, "preference", None)
+    assert may_start_at("backup", 50.0, standing("node-2"), until=50.0 + OVERDUE_SECONDS) is None
+    assert may_start_at("backup", 50.0, standing("node-1"), until=10.0) == 50.0  # the owner's is cheap
