@@ -73,7 +73,13 @@ class Peer:
 
 
 class Holder(Protocol):
-    """Who hears of the heartbeat; every method is called in the heartbeat's thread."""
+    """Who holds the lease, under which name and incarnation, and hears of the heartbeat.
+
+    Every method is called in the heartbeat's thread.
+    """
+
+    name: str
+    incarnation: int
 
     def renewed(self, lease: Lease, beat: Beat) -> None:
         """The lease was renewed."""
@@ -107,13 +113,11 @@ class Pace:
 class Heartbeat(threading.Thread):
     """Beats until it is stopped or refused."""
 
-    def __init__(
-        self, url: str, name: str, incarnation: int, pace: Pace, holder: Holder, lease: Lease
-    ) -> None:
-        super().__init__(name=f"heartbeat-{name}", daemon=True)
+    def __init__(self, url: str, pace: Pace, holder: Holder, lease: Lease) -> None:
+        super().__init__(name=f"heartbeat-{holder.name}", daemon=True)
         self._profile = Profile(
             url,
-            f"ringfence {name} heartbeat",
+            f"ringfence {holder.name} heartbeat",
             part="heartbeat",
             # For the whole attempt, whatever the URL says about connecting.
             open_seconds_max=ATTEMPT_SECONDS_MAX,
@@ -121,7 +125,7 @@ class Heartbeat(threading.Thread):
             # shortens a lease, and a restart begins every watch anew.
             settings={"statement_timeout": "2s", "synchronous_commit": "off"},
         )
-        self._member = {"name": name, "incarnation": incarnation}
+        self._member = {"name": holder.name, "incarnation": holder.incarnation}
         self._pace = pace
         self._holder = holder
         self._soft_stop = SoftStop(lease, holder)

@@ -71,7 +71,7 @@ class Tenure:
         """The registration was granted: starts to beat."""
         self.incarnation = incarnation
         self._lease = lease
-        self._heartbeat = Heartbeat(url, self.name, incarnation, pace, self, lease)
+        self._heartbeat = Heartbeat(url, pace, self, lease)
         self._heartbeat.start()
 
     @property

@@ -27,10 +27,9 @@ class Beating:
         self.leases: list[Lease] = []
         self.beats: list[Beat] = []
         self.refusals = 0
-        self.incarnation = self.register("watcher", lease)
-        self.thread = Heartbeat(
-            url, "watcher", self.incarnation, self.pace, self, Lease(boot_time(), 3600, MARGIN_SECONDS)
-        )
+        self.name = "watcher"
+        self.incarnation = self.register(self.name, lease)
+        self.thread = Heartbeat(url, self.pace, self, Lease(boot_time(), 3600, MARGIN_SECONDS))
 
     def register(self, name: str, lease: timedelta) -> int:
         """Makes a member that publishes no lock; returns its incarnation."""

@@ -60,11 +60,21 @@ class Away:
         raise psycopg.OperationalError("away")
 
 
+class Nobody:
+    """Holds the lease, and hears nothing of it."""
+
+    name = "node-1"
+    incarnation = 1
+
+    def missed(self) -> None:
+        pass
+
+
 class Beating(Heartbeat):
     """The real loop. Beats until the first answer after the outage."""
 
     def __init__(self, away: Away) -> None:
-        super().__init__("", "node-1", 1, PACE, self, Lease(0.0, PACE.ttl_seconds, PACE.margin_seconds))
+        super().__init__("", PACE, Nobody(), Lease(0.0, PACE.ttl_seconds, PACE.margin_seconds))
         self.away = away
         self.sent_at = 0.0
         self.back_at: float | None = None
@@ -75,9 +85,6 @@ class Beating(Heartbeat):
 
     def wait(self, seconds: float) -> bool:
         return self.away.wait(seconds)
-
-    def missed(self) -> None:
-        pass
 
     def _beat(self) -> bool:
         sent_at = self.away.now
