@@ -174,15 +174,27 @@ $(INSTALLED_LOCK): $(INSTALLED)
 
 venv:
 	@if [ '$(VENV_STATE)' = usable ]; then exit 0; fi; \
+	[ -w . ] || { echo "make: $$(id -un) may not write into $$(pwd): clone into a folder of your own" >&2; exit 1; }; \
 	command -v $(PYTHON) >/dev/null || \
-	    { echo 'make: $(PYTHON) is not here: apt install python3 python3-venv, or make PYTHON=...' >&2; exit 1; }; \
+	    { echo 'make: $(PYTHON) is not here: apt install python3 python3-venv, or name another: make run PYTHON=/path/to/python3' >&2; exit 1; }; \
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	    { echo "make: Python 3.11 or later is needed, $(PYTHON) is $$($(PYTHON) -V 2>&1): make PYTHON=..." >&2; exit 1; }; \
+	    { echo "make: Python 3.11 or later is needed, $(PYTHON) is $$($(PYTHON) -V 2>&1). Install a newer one beside it, and name it: make run PYTHON=python3.12" >&2; exit 1; }; \
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	    { echo 'make: $(PYTHON) makes no virtual environments: apt install python3-venv' >&2; exit 1; }; \
 	echo 'Making the virtual environment in $(VENV)'; \
 	rm -rf $(VENV) && mkdir $(VENV) && touch $(VENV)/.half-done \
-	    && $(PYTHON) -m venv $(VENV) && pwd > $(VENV)/.made-in
+	    && $(PYTHON) -m venv $(VENV) && pwd > $(VENV)/.made-in || { $(call explain,); exit 1; }
+
+# What a failed installation most often is, in a sentence; $(1): what was said, if anything. On a
+# full disk even that could not be written.
+DISK_KIB := 4096
+define explain
+	if grep -qs 'No space left on device' /dev/null $(1) || [ "$$(df -Pk . | tail -n 1 | sed 's/  */ /g' | cut -d ' ' -f 4)" -lt $(DISK_KIB) ]; \
+	then echo "make: the disk is full: $$(pwd) takes 500 MB at most with its database (df -h .)" >&2; \
+	elif grep -qsE 'establish a new connection|name resolution|Max retries|timed out|ProxyError' /dev/null $(1); \
+	then echo 'make: no package index was reached: look at the network, or name one that is: PIP_INDEX_URL=https://... make run' >&2; \
+	else echo 'make: the installation failed; the reason stands above' >&2; fi
+endef
 
 # $(1): what pip installs, or `locked`; $(2): what that is, for people. pip speaks only when it
 # fails. It downloads before it changes anything, so a failure leaves a working
@@ -197,5 +209,5 @@ define install
 	        && $(PIP) --no-deps --no-build-isolation --editable . >>$(VENV)/.pip.log 2>&1,\
 	    $(PIP) --no-build-isolation --editable '$(1)' >$(VENV)/.pip.log 2>&1); \
 	then rm -f $(VENV)/.half-done; \
-	else cat $(VENV)/.pip.log >&2; if [ -e $(INSTALLED) ]; then rm -f $(VENV)/.half-done; fi; exit 1; fi
+	else cat $(VENV)/.pip.log >&2; $(call explain,$(VENV)/.pip.log); if [ -e $(INSTALLED) ]; then rm -f $(VENV)/.half-done; fi; exit 1; fi
 endef

@@ -6,6 +6,7 @@ rest. A defect keeps its traceback.
 """
 
 import sys
+from collections.abc import Callable
 
 from server.errors import ConfigurationError, RingfenceError
 
@@ -14,12 +15,24 @@ EXIT_CONFIGURATION = 2
 EXIT_INTERRUPTED = 130
 
 
+def _app() -> Callable[[], None]:
+    """All commands. Raises RingfenceError where what they need is not installed."""
+    try:
+        from server.cli.commands import app  # noqa: PLC0415 within reach of the clauses of main()
+    except ModuleNotFoundError as error:
+        if (error.name or "server").partition(".")[0] == "server":
+            raise
+        raise RingfenceError(
+            f"{error.name} is not installed for {sys.executable}: call `make install` in the checkout, "
+            f"and then .venv/bin/ringfence"
+        ) from None
+    return app
+
+
 def main() -> None:
     """The entry point of the console script."""
     try:
-        from server.cli.commands import app  # noqa: PLC0415 within reach of the last clause
-
-        app()
+        _app()()
     except RingfenceError as error:
         print(f"ringfence: {error}", file=sys.stderr)
         sys.exit(EXIT_CONFIGURATION if isinstance(error, ConfigurationError) else EXIT_FAILED)

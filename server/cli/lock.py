@@ -37,7 +37,10 @@ def held(var_folder: Path, address: str) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise RingfenceError(f"{error.filename}: {error.strerror}") from None
+        raise RingfenceError(
+            f"{error.filename}: {error.strerror}. Everything is kept below {var_folder}: let this user "
+            f"(uid {os.geteuid()}) write there, or set `var` in config.yaml to another folder."
+        ) from None
     try:
         if not _take(lock):
             other = _read(lock)

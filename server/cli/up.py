@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from shlex import quote
 
 from server.cli import configuration, lock, ports, processes
 from server.cli.migrate import migrate
@@ -160,8 +161,8 @@ class Up:
                 f"curl -s {url}/withdraw{token} -H 'Content-Type: application/json' "
                 """-d '{"userId": 1, "amount": 5}'""",
             ),
-            ("Tasks", f"{command} tasks --watch"),
-            ("Watch", f"{command} db psql -- -c 'listen task_events' -c 'select pg_sleep(10)'"),
+            ("Watch", f"{command} top; or open the address above in a browser"),
+            ("Events", f"{command} db psql -- -c 'listen task_events' -c 'select pg_sleep(10)'"),
             ("Database", f"{command} db psql"),
             ("Logs", f"{_short(settings.var_folder / 'log')}/"),
             ("Stop", "Ctrl-C"),
@@ -173,8 +174,8 @@ def _command() -> str:
     """How a person here calls this program."""
     script = Path(sys.executable).with_name("ringfence")
     named = os.environ.get(CONFIG_VARIABLE)
-    config = f" --config {_short(Path(named))}" if named else ""
-    return f"{_short(script) if script.exists() else 'ringfence'}{config}"
+    config = f" --config {quote(_short(Path(named)))}" if named else ""
+    return f"{quote(_short(script)) if script.exists() else 'ringfence'}{config}"
 
 
 def _short(path: Path) -> str:

@@ -18,6 +18,7 @@ FOLDER = "pginstall18/bin"
 OLDER_FOLDER = "pginstall/bin"
 MAJOR_VERSION = 18
 PROGRAM_SECONDS_MAX = 300.0
+DISK_FULL = "The disk is full: make room there, or set `var` in config.yaml to a folder on another one."
 LINES_SHOWN_MAX = 12
 
 NO_NAMESPACE = (
@@ -102,7 +103,8 @@ def run(
         # pg_upgrade complains where others report.
         complaint = done.stderr.strip() or done.stdout.strip()
         said = "\n".join(f"  {line}" for line in complaint.splitlines()[-LINES_SHOWN_MAX:])
-        raise DatabaseUnavailableError(f"{what} failed (exit code {done.returncode}):\n{said}")
+        remedy = f"\n{DISK_FULL}" if "No space left on device" in complaint else ""
+        raise DatabaseUnavailableError(f"{what} failed (exit code {done.returncode}):\n{said}{remedy}")
     return done.stdout
 
 
