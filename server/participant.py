@@ -191,7 +191,10 @@ class Participant:
             {ended, urgent}, timeout=self._settings.cluster.drain_seconds, return_when=asyncio.FIRST_COMPLETED
         )
         runner.stop_all("interrupted")
-        await asyncio.wait({ended}, timeout=FAST_STOP_SECONDS + self._settings.cluster.drain_seconds / 4)
+        # Many runs at once take a while to be told; without a database none is, however long it takes.
+        is_away = self._database.pulse.outage_seconds > 0
+        more_seconds = 0.0 if is_away else self._settings.cluster.drain_seconds / 4
+        await asyncio.wait({ended}, timeout=FAST_STOP_SECONDS + more_seconds)
         if not ended.done():
             # Without a database, say. Nothing of them is left here, and the table gives them away
             # as a dead node's runs: when this node leaves, or when its lease has passed.
