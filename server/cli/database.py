@@ -123,7 +123,10 @@ def upgrade(
     with running(settings):
         _record(settings, "database.upgrade", f"the old data is in {old}")
     typer.echo(f"The old data is in {old}; remove it when you are content.")
-    typer.echo("Start the database, and let it count once: ringfence db psql --owner -- -c analyze")
+    typer.echo(
+        "Start the database, and let it count its own tables once: "
+        "ringfence db psql --owner -- -qc 'set client_min_messages = error' -c analyze"
+    )
 
 
 @app.command()

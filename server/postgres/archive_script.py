@@ -17,6 +17,9 @@ _END_OF_ROWS = b"\\.\n"
 _DOLLAR_QUOTE = re.compile(rb"\$[A-Za-z_0-9]*\$")
 # Asked of every server, and unknown before 17. It is zero there as everywhere by default.
 _SINCE_17 = b"SET transaction_timeout = 0;\n"
+# Minor releases since November 2026 number the columns for themselves among the options of each. A pg_dump
+# from before tells of that as if a person had set it, and a server from before knows no such option.
+_NUMBERED_COLUMN = re.compile(rb"ALTER TABLE .* ALTER COLUMN .* SET \(pg_attver=\d+\);\n$")
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ def pieces(lines: Iterable[bytes], *, server_major: int) -> Iterator[Statements 
         if quote is None and line.startswith(b"\\"):
             continue  # \restrict and its like: for psql, which nobody asks
         if quote is None and line == _SINCE_17 and server_major < 17:
+            continue
+        if quote is None and _NUMBERED_COLUMN.match(line):
             continue
         if quote is None and _COPY.match(line):
             yield Statements(b"".join(text))

@@ -172,6 +172,21 @@ def test_a_backup_fills_an_external_database_with_its_owner_and_rights(
     works(external.url_of(external.clerk))
 
 
+def test_the_way_back_is_a_backup_of_the_external_database_and_a_restore_here(
+    database, elsewhere: Installation, tmp_path: Path
+) -> None:
+    """Also from a server of an older version and of a newer minor release, such as Debian's 15."""
+    with database.connect() as connection:
+        connection.execute("select * from withdraw(1, 250)")
+    urls = {
+        "RINGFENCE_DATABASE__URL": database.direct_url,
+        "RINGFENCE_DATABASE__OWNER_URL": database.owner_url,
+    }
+    elsewhere.must("backup", str(tmp_path / "backup"), **urls)
+    said = elsewhere.must("restore", str(tmp_path / "backup"))
+    assert "1 accounts with 9,750 in all, 2 entries" in said
+
+
 def test_a_role_that_is_missing_is_made_or_named_with_the_statement_that_makes_it(
     here: Installation, external: External, tmp_path: Path
 ) -> None:

@@ -22,6 +22,8 @@ COPY public.users (id, balance) FROM stdin;
 \.
 COPY public.entries (id) FROM stdin;
 \.
+ALTER TABLE ONLY public.users ALTER COLUMN balance SET (pg_attver=26503904);
+ALTER TABLE ONLY public.users ALTER COLUMN balance SET (n_distinct=100);
 ALTER TABLE public.users ADD PRIMARY KEY (id);
 \unrestrict abc
 """
@@ -67,3 +69,8 @@ def test_a_script_that_ends_among_rows_is_no_script():
 
 def test_an_empty_script_is_no_statement():
     assert [type(piece) for piece in pieces([], server_major=18)] == [Statements]
+
+
+def test_the_servers_own_numbers_of_columns_are_left_out_and_a_persons_options_stay():
+    assert b"pg_attver" not in cut(SCRIPT)[-1]
+    assert b"SET (n_distinct=100)" in cut(SCRIPT)[-1]
