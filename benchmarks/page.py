@@ -5,15 +5,20 @@
 
 Runs one instance on an embedded PostgreSQL of its own below var/bench, fills the database
 as so many nodes would, and opens the page in Chromium. It turns from view to view, and in
-each counts the pieces of work that held up the browser (the Long Tasks API, which tells
-those of 50 ms and more), and the memory that is left after a collection of garbage. Exits
-with 1 if a piece took 100 ms or more, or if memory grew by a quarter from the round in
-which all that the page keeps (2,000 events, 2,500 runs) was full to the last.
+each measures the pieces of work that held up the browser (the Long Tasks API, which tells
+those of 50 ms and more), how long the processor worked on the longest of all, and the
+memory that is left after a collection of garbage. Exits with 1 if the processor worked
+100 ms or more on a piece, or if memory grew by a quarter from the round in which all that
+the page keeps (2,000 events, 2,500 runs) was full to the last.
+
+By the clock a piece takes longer where browser, service, database and those who make the
+events have to share two cores, so that figure is printed beside the load and not judged.
 
 What it does not show: a browser on a slow machine, and the time that the network takes.
 """
 
 import argparse
+import os
 import shutil
 import signal
 import sys
@@ -97,7 +102,7 @@ def watch(url: str, seconds: float) -> int:
             rounds.append({})
             for view in VIEWS:
                 page.locator(f'.views a[data-view="{view}"]').click()
-                meter.forget()
+                meter.begin()
                 time.sleep(each)
                 rounds[-1][view] = meter.burden()
     return report(rounds, min(full, len(rounds) - 1), sorted(loads)[len(loads) // 2])
@@ -113,21 +118,28 @@ def first_moment(page: Page, url: str) -> float:
 
 def report(rounds: list[dict[str, Burden]], full: int, load_ms: float) -> int:
     """Prints the figures; 0 if all limits are kept."""
-    print(f"{'view':>10} {'longest piece':>14} {'elements':>9} {'memory first':>13} {'memory last':>12}")
+    print(f"load average {', '.join(f'{load:.2f}' for load in os.getloadavg())}, {os.cpu_count()} cores")
+    print(
+        f"{'view':>10} {'longest piece':>14} {'processor':>10} {'elements':>9} "
+        f"{'memory first':>13} {'memory last':>12}"
+    )
     for view in VIEWS:
         first, last = rounds[0][view], rounds[-1][view]
         longest = max(one[view].longest_task_ms for one in rounds)
+        work = max(one[view].longest_work_ms for one in rounds)
         print(
-            f"{view:>10} {longest:>11.0f} ms {last.elements:>9} "
+            f"{view:>10} {longest:>11.0f} ms {work:>7.0f} ms {last.elements:>9} "
             f"{first.heap_mib:>9.1f} MiB {last.heap_mib:>8.1f} MiB"
         )
     longest = max(one.longest_task_ms for turn in rounds for one in turn.values())
+    work = max(one.longest_work_ms for turn in rounds for one in turn.values())
     base, end = rounds[full], rounds[-1]
     growth = max(end[view].heap_mib / base[view].heap_mib for view in VIEWS)
     print(f"loaded in {load_ms:.0f} ms, limit {LOAD_MS_MAX:g} ms")
-    print(f"longest piece of work {longest:.0f} ms, limit {TASK_MS_MAX:g} ms")
+    print(f"longest piece of work {longest:.0f} ms by the clock, with what it waited for a processor")
+    print(f"most work of the processor on one piece {work:.0f} ms, limit {TASK_MS_MAX:g} ms")
     print(f"memory after {len(rounds)} rounds {growth:.2f} times, limit {GROWTH_MAX:g} times")
-    return 0 if longest < TASK_MS_MAX and growth < GROWTH_MAX and load_ms < LOAD_MS_MAX else 1
+    return 0 if work < TASK_MS_MAX and growth < GROWTH_MAX and load_ms < LOAD_MS_MAX else 1
 
 
 if __name__ == "__main__":

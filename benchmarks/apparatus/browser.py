@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from playwright.sync_api import Browser, CDPSession, Page, sync_playwright
 
@@ -22,6 +23,8 @@ new PerformanceObserver((list) => {
   for (const one of list.getEntries()) window.longTasks.push(one.duration);
 }).observe({type: 'longtask', buffered: true});
 """
+TRACED = "toplevel"  # each piece of work of each thread, and nothing of what is in it
+POLL_MS = 20
 MIB = 1024 * 1024
 
 
@@ -46,30 +49,63 @@ def launched() -> Iterator[Browser]:
 
 @dataclass(frozen=True)
 class Burden:
-    """What the page costs its browser. heap_mib: after a collection of garbage."""
+    """What the page costs its browser.
+
+    heap_mib: after a collection of garbage. longest_task_ms: by the clock, so with what the page
+    waited for a processor. longest_work_ms: the most that the processor worked on one piece.
+    """
 
     heap_mib: float
     elements: int
     longest_task_ms: float
+    longest_work_ms: float
 
 
 class Meter:
-    """Measures one page."""
+    """Measures one page, between begin() and burden()."""
 
     def __init__(self, page: Page) -> None:
         page.add_init_script(WATCH_LONG_TASKS)
         self.page = page
         self._session: CDPSession = page.context.new_cdp_session(page)
         self._session.send("Performance.enable")
+        self._trace: list[dict[str, Any]] = []
+        self._is_told = False
+        self._session.on("Tracing.dataCollected", lambda told: self._trace.extend(told["value"]))
+        self._session.on("Tracing.tracingComplete", lambda _: self._tell())
 
-    def forget(self) -> None:
+    def begin(self) -> None:
         """Leaves out what was until now."""
+        self._trace.clear()
+        self._is_told = False
+        self._session.send("Tracing.start", {"categories": TRACED})
         self.page.evaluate("window.longTasks = []")
 
     def burden(self) -> Burden:
-        """What it costs now, and the longest piece of work since forget()."""
+        """What it costs now, and the longest pieces of work since begin()."""
         longest = float(self.page.evaluate("Math.max(0, ...window.longTasks)"))
+        self._session.send("Tracing.end")
+        while not self._is_told:
+            self.page.wait_for_timeout(POLL_MS)
         self._session.send("HeapProfiler.collectGarbage")
         found = {one["name"]: one["value"] for one in self._session.send("Performance.getMetrics")["metrics"]}
         elements = int(self.page.evaluate("document.querySelectorAll('*').length"))
-        return Burden(found["JSHeapUsedSize"] / MIB, elements, longest)
+        return Burden(found["JSHeapUsedSize"] / MIB, elements, longest, longest_work_ms(self._trace))
+
+    def _tell(self) -> None:
+        self._is_told = True
+
+
+def longest_work_ms(trace: list[dict[str, Any]]) -> float:
+    """Of the threads that draw pages, in a trace of Chromium: its times are microseconds."""
+    drawing = {
+        (event["pid"], event["tid"])
+        for event in trace
+        if event["name"] == "thread_name" and event["args"]["name"] == "CrRendererMain"
+    }
+    worked = (
+        event.get("tdur", 0)
+        for event in trace
+        if event["name"].endswith("RunTask") and (event["pid"], event["tid"]) in drawing
+    )
+    return max(worked, default=0) / 1000

@@ -14,8 +14,7 @@ NODES = 60
 TASKS = 1000
 EVENTS_PER_SECOND = 50
 ELEMENTS_MAX = 14_000
-# `make page` holds 100 ms; while other tests run beside it a piece of work takes some times as long.
-LONGEST_MS_MAX = 1500
+LONGEST_WORK_MS_MAX = 100
 
 
 @pytest.fixture
@@ -33,6 +32,7 @@ def crowd(database, tmp_path):
 def test_the_page_of_a_large_cluster_holds_what_can_be_seen(visit, crowd):
     one = visit(crowd.base)
     meter = Meter(one.page)
+    burdens = []
     with crowd.busy(EVENTS_PER_SECOND):
         page = one.open()
         expect(page.locator("[data-task]")).to_have_count(TASKS)
@@ -45,14 +45,16 @@ def test_the_page_of_a_large_cluster_holds_what_can_be_seen(visit, crowd):
         ):
             one.turn_to(view)
             expect(page.locator(rows).first).to_be_visible()
-            meter.forget()
+            meter.begin()
             time.sleep(1.5)
+            burdens.append(meter.burden())
         assert page.locator("li.task").count() < 60
         assert page.locator(".event-row").count() < 60
         one.turn_to("tasks")
         page.evaluate("scrollTo(0, document.body.scrollHeight)")
         expect(page.get_by_role("button", name="task-0999", exact=True)).to_be_visible()
         assert page.locator("li.task").count() < 60
-        burden = meter.burden()
-    assert burden.elements < ELEMENTS_MAX
-    assert burden.longest_task_ms < LONGEST_MS_MAX
+    for burden in burdens:
+        assert burden.elements < ELEMENTS_MAX
+        # Of the processor, not by the clock: this machine does other things as well.
+        assert 0 < burden.longest_work_ms < LONGEST_WORK_MS_MAX
