@@ -39,6 +39,8 @@ def audit(  # noqa: PLR0913, PLR0917 options of a command, each by its name
     """
     import json as json_text
 
+    from server.cli.task_table import without_control
+
     base = url_of(url, config)
     query = {"who": who, "action": action, "since": _moment(since, base), "until": _moment(until, base)}
     answer = _read(base, {name: value for name, value in query.items() if value is not None}, limit)
@@ -48,7 +50,8 @@ def audit(  # noqa: PLR0913, PLR0917 options of a command, each by its name
     for one in answer["records"]:
         by = " ".join(filter(None, (one["actorKind"], one["actor"], one["actorName"])))
         place = " at ".join(filter(None, (one["peer"], one["node"])))
-        typer.echo(f"{one['at']}  {one['action']:<16} {one['target']}: {one['outcome']}; {by}, from {place}")
+        line = f"{one['at']}  {one['action']:<16} {one['target']}: {one['outcome']}; {by}, from {place}"
+        typer.echo(without_control(line))  # some of it are other people's words, and this is a terminal
 
 
 def _read(url: str, query: dict[str, str], limit: int) -> dict[str, Any]:
