@@ -72,3 +72,14 @@ def test_with_reduced_motion_nothing_travels(visit):
     assert page.locator('[data-task="short"]').evaluate(style) == "0s"
     moving = visit().open()
     assert moving.locator('[data-task="short"]').evaluate(style) != "0s"
+
+
+def test_a_dead_node_has_no_lease_left_whatever_it_had_when_it_died(visit, cluster):
+    one = visit()
+    dead = dict(cluster.node("node-2"), state="dead", owns=[], runs=[], leaseSeconds=14.0)
+    nodes = [node for node in cluster.get("/nodes")["nodes"] if node["name"] != "node-2"]
+    one.page.route("**/nodes", lambda route: route.fulfill(json={"nodes": [*nodes, dead]}))
+    page = one.open("nodes")
+    expect(page.get_by_role("meter", name="Lease of node-2")).to_have_attribute("aria-valuenow", "0")
+    expect(page.get_by_text("2 live nodes and 1 that is not;")).to_be_visible()
+    expect(page.get_by_role("link", name="Nodes, 2 live")).to_be_visible()

@@ -35,7 +35,7 @@ function wanted() {
 
 function drawTabs() {
   for (const [name, title] of VIEWS) {
-    tabs.append(h("li", null, h("a", { href: `#${name}`, "data-view": name }, title, h("span", { class: "count" }))));
+    tabs.append(h("li", null, h("a", { href: `#${name}`, "data-view": name }, title, " ", h("span", { class: "count" }))));
   }
 }
 
@@ -43,7 +43,12 @@ function counts() {
   const running = [...state.tasks.values()].filter((task) => task.running).length;
   const live = [...state.nodes.values()].filter((node) => node.state === "live").length;
   const texts = { tasks: state.tasks.size ? `${running}/${state.tasks.size}` : "", nodes: live || "" };
-  for (const tab of tabs.querySelectorAll("a")) say(tab.lastChild, texts[tab.dataset.view] ?? "");
+  const said = { tasks: `Tasks, ${running} of ${state.tasks.size} running`, nodes: `Nodes, ${live} live` };
+  for (const tab of tabs.querySelectorAll("a")) {
+    const text = texts[tab.dataset.view] ?? "";
+    say(tab.lastChild, text);
+    set(tab, "aria-label", text ? said[tab.dataset.view] : null);
+  }
 }
 
 function show(name) {

@@ -14,6 +14,7 @@ let longestLease = LEASE_SECONDS_MIN;
 
 /** What is left of a lease now: renewals come without an event, so this is the least that it can be. */
 export function leaseLeft(node) {
+  if (node.state === "dead") return 0; // proven dead, it may have had some of it left
   return Math.max(0, node.leaseSeconds - (performance.now() - state.nodesAt) / 1000);
 }
 
@@ -64,7 +65,7 @@ function updateLease(card, node) {
   set(p.bar, "aria-valuemax", Math.ceil(longestLease));
   set(p.bar, "aria-valuenow", Math.round(left));
   say(p.lease, node.state === "dead" ? "gone" : `${left.toFixed(0)} s`);
-  say(p.uptime, node.state === "dead" ? "" : whole((now() - Date.parse(node.startedAt)) / 1000));
+  say(p.uptime, node.state === "dead" ? "no more" : whole((now() - Date.parse(node.startedAt)) / 1000));
 }
 
 function updateNode(card, { node, running, most }) {
@@ -103,7 +104,7 @@ export function create(root) {
     const live = nodes.filter((node) => node.state === "live");
     const owned = live.map((node) => node.owns.length);
     const share = owned.length ? `; each owns ${Math.min(...owned) === Math.max(...owned) ? owned[0] : `${Math.min(...owned)} or ${Math.max(...owned)}`} of the tasks` : "";
-    say(sum, `${count(live.length, "live node")}${nodes.length > live.length ? ` and ${nodes.length - live.length} that are not` : ""}${share}. A lease is renewed every second or so; ▸ marks what runs now.`);
+    say(sum, `${count(live.length, "live node")}${nodes.length > live.length ? ` and ${nodes.length - live.length} that ${nodes.length - live.length === 1 ? "is" : "are"} not` : ""}${share}. A lease is renewed every second or so; ▸ marks what runs now.`);
     empty.hidden = nodes.length > 0;
     const running = runningByNode();
     const most = nodes.length > CROWD ? NAMES_SHOWN_IN_A_CROWD : NAMES_SHOWN;

@@ -11,6 +11,7 @@ import { openTask } from "./taskdialog.js";
 import { elapsed, progressBar, progressWords } from "./taskrow.js";
 
 const RUNNING_MAX = 14;
+const SHRINK_MILLISECONDS = 15_000;
 const EVENTS_SHOWN = 10;
 const EVENTS_SHOWN_WIDE = 20;
 const WIDE_PIXELS = 1800; // as in views.css
@@ -51,7 +52,8 @@ export function create(root) {
   const quiet = h("p", { class: "muted" }, "Nothing has happened lately.");
   const more = h("p", { class: "muted" });
   const kept = { running: new Map(), events: new Map() };
-  let rows = 1; // the most that ran at once
+  let rows = 1; // as high as the list is
+  let fullAt = 0; // when it was full last
   const legend = h("p", { class: "legend" }, LEGEND.map(([status, words]) => mark(status, words)),
     h("span", { class: "muted" }, "Inside the ring: the runs that a node holds. Point at a task to learn why it is there."));
   root.append(h("div", { class: "overview" },
@@ -65,8 +67,10 @@ export function create(root) {
     const next = [...state.tasks.values()].length ? "Nothing runs at this moment." : "There are no tasks yet.";
     nothing.hidden = all.length > 0;
     say(nothing, next);
-    // As high as it was at its fullest, so that what is below does not jump as runs come and go.
-    rows = Math.max(rows, Math.min(all.length, RUNNING_MAX));
+    // It grows at once and shrinks late, so that what is below does not jump as runs come and go.
+    const count = Math.min(all.length, RUNNING_MAX);
+    if (count >= rows || performance.now() > fullAt + SHRINK_MILLISECONDS) rows = Math.max(1, count);
+    if (count >= rows) fullAt = performance.now();
     style(running, "min-height", `calc(${rows} * var(--running-row))`);
     keyed(running, kept.running, all.slice(0, RUNNING_MAX), { key: (task) => task.name, make: makeRunning, update: updateRunning });
     say(more, all.length > RUNNING_MAX ? `and ${all.length - RUNNING_MAX} more` : "");

@@ -161,7 +161,7 @@ export class Ring {
     const [big, small] = isNarrow ? [`${running}/${tasks.length}`, "running"] : [`${running} running`, `${count(tasks.length, "task")} on ${count(live, "node")}`];
     say(this.big, isCrowded || !nodes.length ? "" : big);
     set(this.small, "y", isNarrow ? 32 : 24);
-    say(this.small, isCrowded ? `${orphans.length} without an owner` : nodes.length ? small : "No node has joined yet.");
+    say(this.small, isCrowded ? `${orphans.length} without an owner` : nodes.length ? small : "no nodes yet");
   }
 
   drawNodes(nodes, arcOf, byNode, isNarrow) {

@@ -2,7 +2,7 @@
 // A mark moves by a change of its transform alone, so that a task travels to its new owner.
 
 import { s, say, set, style } from "./dom.js";
-import { fraction } from "./format.js";
+import { fraction, words } from "./format.js";
 import { shape } from "./icons.js";
 import { fitted } from "./measure.js";
 import { ARC_RADIUS, arcPath, at, RUN_RADIUS } from "./ringlayout.js";
@@ -52,10 +52,16 @@ function drawDetails(group, { task, place, size, named, letters }, status, part)
   set(glyph, "d", size >= GLYPH_SIZE_MIN ? shape(status) : "");
   set(glyph, "transform", `scale(${(size / 12).toFixed(2)}) translate(-8 -8)`);
   const isRight = place.x >= 0;
-  const room = HALF_WIDTH - Math.abs(place.x) - size - 12;
+  const room = HALF_WIDTH - Math.abs(place.x) - size - 9;
   say(label, named ? fitted(task.name, room, letters) : "");
   set(label, "x", isRight ? size + 9 : -size - 9);
   set(label, "text-anchor", isRight ? "start" : "end");
+}
+
+function howWords(task, status) {
+  if (status === "running") return `runs on ${task.running.node}`;
+  if (status === "idle") return "waits";
+  return status === "paused" ? "paused" : `last run ${words(status)}`;
 }
 
 export function updateTask(group, item) {
@@ -68,8 +74,7 @@ export function updateTask(group, item) {
   group.drawn = drawn;
   style(group, "transform", `translate(${place.x.toFixed(1)}px, ${place.y.toFixed(1)}px)`);
   set(group, "data-status", status);
-  const how = status === "running" ? `runs on ${task.running.node}` : status;
-  set(group, "aria-label", `${task.name}, ${task.owner ? `owned by ${task.owner}` : "without an owner"}, ${how}`);
+  set(group, "aria-label", `${task.name}, ${task.owner ? `owned by ${task.owner}` : "without an owner"}, ${howWords(task, status)}`);
   set(group.parts.dot, "r", size);
   if (size >= DETAIL_SIZE_MIN) drawDetails(group, item, status, part);
 }

@@ -172,7 +172,7 @@ function tellOfNode(event) {
   if (event.event !== "dead") return;
   const node = state.nodes.get(event.node);
   const owned = node ? node.owns.length : 0;
-  announce(`${event.node} died. ${owned ? `${count(owned, "task")} of it move to other nodes.` : ""}`);
+  announce(`${event.node} died. ${owned === 1 ? "Its task moves to another node." : owned ? `Its ${count(owned, "task")} move to other nodes.` : ""}`);
 }
 
 function takeEvents(events) {
