@@ -171,7 +171,10 @@ class Membership:
         """From when on a node that joined at that moment starts runs, as things are now."""
         cluster = self._settings.cluster
         latest = joined_at + cluster.settle_seconds_max
-        if sum(member.state == "live" for member in self.members) < self.siblings:
+        # Where somebody was here long before, this is no common start: in a rolling restart the
+        # next one has gone when this one comes, and its tasks would wait for all the others.
+        is_common = all(joined_at - member.joined_at < cluster.settle_seconds_max for member in self.members)
+        if is_common and sum(member.state == "live" for member in self.members) < self.siblings:
             return latest
         return min(latest, self.quiet_since + cluster.settle_seconds)
 

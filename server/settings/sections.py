@@ -97,7 +97,7 @@ class Cluster(Section):
         alias="settle",
         description="How long the membership must have been quiet before a new node starts runs, so that "
         "nodes that start together share from the first run on. Under supervisord it also waits until all "
-        "`instances` are there.",
+        "`instances` are there, unless others have been there for long.",
     )
     settle_seconds_max: Seconds = Field(
         10.0, alias="settle_max", description="The longest that a new node waits for that quiet."
