@@ -145,3 +145,5 @@ def test_config_check_and_doctor_find_a_certificate_that_cannot_be_used(service,
     service.environment["RINGFENCE_HTTP__TLS_KEY"] = str(authority.key)
     assert service.run("config", "check").returncode == 0
     assert "ok       certificate" in service.run("doctor").stdout
+    authority.key.chmod(0o644)
+    assert "every user here can read the key" in service.run("doctor").stdout

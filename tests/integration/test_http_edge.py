@@ -1,9 +1,12 @@
 """Names, proxies and rates, as clients meet them on both ways."""
 
+import asyncio
+import ssl
 from pathlib import Path
 
 import pytest
-from http_service import Service
+from certificates import Authority
+from http_service import Service, read_answer
 from raw_http import exchange, raw
 
 from server.settings import Http
@@ -116,3 +119,31 @@ async def test_a_request_line_with_a_whole_address_is_taken_and_its_host_counts(
     moved = withdrawal("evil.example").replace(b"POST /withdraw", b"POST http://localhost/withdraw")
     (answer,) = (await exchange(plain.port, moved)).answers
     assert " 200 " in answer.start
+
+
+@pytest.fixture
+def sealed(make, tmp_path: Path) -> tuple[Service, ssl.SSLContext]:
+    """A service that speaks TLS and soon loses its patience, and what its clients trust."""
+    authority = Authority(tmp_path / "tls")
+    authority.issue()
+    one = make(tls_certificate=authority.certificate, tls_key=authority.key, idle_timeout="1s")
+    return one, ssl.create_default_context(cafile=str(authority.root))
+
+
+@pytest.mark.gen_test
+async def test_handshakes_that_never_end_are_closed_while_others_are_served(sealed):
+    one, trust = sealed
+    silent = [await one.connect() for _ in range(40)]
+    for _, writer in silent[::2]:
+        writer.write(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")  # the beginning of a greeting
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", one.port, ssl=trust, server_hostname="localhost"
+    )
+    writer.write(raw("GET /healthz HTTP/1.1", "Host: localhost"))
+    assert (await read_answer(reader)).status == 200
+    async with asyncio.timeout(20):
+        # Each is closed: the read ends with nothing, or with the system's word for it.
+        ends = await asyncio.gather(*(reader.read() for reader, _ in silent), return_exceptions=True)
+    assert {end if isinstance(end, bytes) else type(end) for end in ends} <= {b"", ConnectionResetError}
+    for _, one_writer in [*silent, (reader, writer)]:
+        one_writer.close()

@@ -1,6 +1,7 @@
 """The checks of what surrounds the nodes here: their ports, and the supervisord that stops them."""
 
 import configparser
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,8 +32,14 @@ def _check_certificate(settings: Settings) -> Iterator[Finding]:
     except ConfigurationError as error:
         yield fault("certificate", str(error), "correct the path or the rights; both are PEM, and a pair")
         return
-    if certificate is not None:
-        yield ok("certificate", f"{settings.http.tls_certificate} and its key belong together")
+    if certificate is None:
+        return
+    http = settings.http
+    key = settings.home / (http.tls_key or http.tls_certificate or "")
+    if key.stat().st_mode & stat.S_IROTH:
+        yield warning("certificate", f"every user here can read the key in {key}", f"chmod o= {key}")
+    else:
+        yield ok("certificate", f"{http.tls_certificate} and its key belong together")
 
 
 def _check_ports(settings: Settings, running: lock.Holder | None) -> Iterator[Finding]:
