@@ -200,9 +200,9 @@ class Scheduler:
         try:
             return await self._act(runner, seen, task)
         except (DatabaseUnavailableError, psycopg.Error) as error:
-            self._set_aside[seen.name] = boot_time() + VIEW_SECONDS_MAX
-            # An outage is told by the pulse; the rest of the tasks find it out for themselves.
+            # An outage is told by the pulse, and may be over in a moment; a refusal lasts.
             is_unforeseen = isinstance(error, psycopg.Error)
+            self._set_aside[seen.name] = boot_time() + (VIEW_SECONDS_MAX if is_unforeseen else RETRY_SECONDS)
             tell = log.error if is_unforeseen else log.info
             tell("a task is set aside for a moment", task=seen.name, error=reason_of(error))
             return True
