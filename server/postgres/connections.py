@@ -4,6 +4,8 @@ Failures
     a connection broke while    found before anything is sent over it; another one is taken
     nobody used it
     the connection breaks       the statement is sent again where that is safe, until the deadline
+    all connections are busy    calls wait for one until their deadlines; what got one at the very
+                                end is not sent
     the server is silent        one sending waits for ANSWER_SECONDS_MAX, so that another
                                 connection gets its turn before the deadline
     no connection can be made   tried on and on, also while nobody asks, RECONNECT_SECONDS_MAX
@@ -29,6 +31,8 @@ from server.postgres.pulse import Pulse
 from server.postgres.sessions import Row, TimedAsyncConnection
 
 ANSWER_SECONDS_MAX = 6.0  # longer than a lock is waited for
+# With less left a call is not sent: it would end a sound connection, and look like an outage.
+ANSWER_SECONDS_MIN = 0.05
 RETRY_SECONDS_MAX = 0.5
 RETRY_SECONDS_MIN = 0.02
 RECONNECT_SECONDS_MAX = 1.0
@@ -157,7 +161,9 @@ class Database:
                 raise _Broken("the connection broke while nobody used it")
             # What the wait for a connection took is gone from the call's time.
             began = monotonic()
-            connection.call_seconds_max = min(answer_seconds_max, max(0.001, deadline - began))
+            if deadline - began < ANSWER_SECONDS_MIN:
+                raise PoolTimeout("no connection was free in time")
+            connection.call_seconds_max = min(answer_seconds_max, deadline - began)
             try:
                 cursor = await connection.execute(statement, params)
                 return await cursor.fetchall() if cursor.description else []

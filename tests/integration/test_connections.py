@@ -9,6 +9,7 @@ import pytest
 from wire import Wire
 
 from server.errors import DatabaseUnavailableError
+from server.postgres import connections
 from server.postgres.connections import Database, UnansweredError
 
 QUESTION = "select 1 as one"
@@ -70,6 +71,22 @@ async def test_a_migration_that_changes_what_a_statement_returns_costs_each_sess
             while owner.execute(names).fetchone() != (2,):  # the pool is whole again
                 await asyncio.sleep(0.02)
     await pool.close()
+
+
+@pytest.mark.gen_test
+async def test_a_call_that_waited_for_a_busy_connection_to_its_end_closes_none_and_is_no_outage(
+    database, monkeypatch
+):
+    monkeypatch.setattr(connections, "ANSWER_SECONDS_MIN", 30)
+    async with pool_of(database.application_url) as pool:
+        await pool.rows(QUESTION, deadline_seconds=60)
+        busy = asyncio.create_task(pool.rows("select pg_sleep(0.2)", deadline_seconds=60))
+        await asyncio.sleep(0)  # it has the connection
+        with pytest.raises(DatabaseUnavailableError):
+            await pool.rows(QUESTION, deadline_seconds=0.5)
+        await busy
+        await pool.rows(QUESTION, deadline_seconds=60)
+        assert (pool.pulse.outage_seconds, pool.statistics()["connections_num"]) == (0, 1)
 
 
 @pytest.mark.gen_test
