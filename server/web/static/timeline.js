@@ -12,6 +12,7 @@ import { fitting, moved, ticks, WHOLE, zoomed } from "./timescale.js";
 const TEXT_PIXELS_MIN = 56;
 const SECONDS_SHOWN_BELOW = 300_000;
 const TICKS_NARROW = 4;
+const TICK_ROOM = 34; // half of the longest label
 const NEW_BARS_MAX = 250;
 const PATTERNS = {
   failed: "M0 8L8 0", timed_out: "M0 4H8", interrupted: "M4 0V8", lost: "M0 0L8 8M0 8L8 0", cancelled: "M2 2h1M6 6h1",
@@ -139,7 +140,7 @@ class Timeline {
       update: (node, { at, x }) => {
         set(node, "transform", `translate(${x.toFixed(1)} 0)`);
         set(node.firstChild, "y2", height);
-        say(node.lastChild, x < left + 20 || x > width - 20 ? "" : text(at));
+        say(node.lastChild, x < left + TICK_ROOM || x > width - TICK_ROOM ? "" : text(at));
       },
     });
   }
