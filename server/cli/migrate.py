@@ -50,6 +50,16 @@ def schema_status(settings: Settings) -> tuple[str, bool]:
     return _sentence(describe(found, newest_revision())), is_fine
 
 
+def why_unreachable(settings: Settings) -> str | None:
+    """A line on why no connection to the database can be made; None if one can."""
+    try:
+        with _Connected(settings):
+            TimedConnection.open(Profile(application_url(settings), "ringfence up")).close()
+    except DatabaseUnavailableError as error:
+        return str(error)
+    return None
+
+
 def _found(settings: Settings) -> Schema | None:
     with TimedConnection.open(Profile(application_url(settings), "ringfence migrate")) as connection:
         return found_schema(connection)

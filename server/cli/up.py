@@ -16,7 +16,7 @@ from pathlib import Path
 from shlex import quote
 
 from server.cli import configuration, lock, ports, processes
-from server.cli.migrate import migrate
+from server.cli.migrate import migrate, why_unreachable
 from server.cli.names_held import refuse_held_names
 from server.cli.readiness import Readiness, StartFailedError, address
 from server.cli.recorded import Recorder
@@ -35,6 +35,7 @@ from server.web.tls import certificate_of
 OPEN_FILES = 65_536
 LEFT_OVER_SECONDS_MAX = 10.0
 WATCH_SECONDS = 5.0
+RETRY_SECONDS = 1.0
 STOP_RECORD_SECONDS_MAX = 1.0
 
 
@@ -95,6 +96,8 @@ class Up:
         if self._server is not None:
             with self._screen.step("Starting PostgreSQL"):
                 self._wait_for_database(self._server, readiness)
+        else:
+            self._wait_for_external_database(readiness)
         if self._settings.database.migrate:
             with self._screen.step("Migrating the schema"):
                 migrate(self._settings)
@@ -133,6 +136,16 @@ class Up:
             if time.monotonic() > deadline:
                 raise StartFailedError(f"PostgreSQL accepts no connections:\n{server.log_tail()}")
             self._signals.wait(processes.POLL_SECONDS)
+
+    def _wait_for_external_database(self, readiness: Readiness) -> None:
+        """It may start after us: the instances wait for it, and so do we. A wrong URL looks the same."""
+        is_told = False
+        while (reason := why_unreachable(self._settings)) is not None:
+            if not is_told:
+                self._screen.warn(f"{reason}\n  It is waited for; Ctrl-C ends that.")
+                is_told = True
+            readiness.look()
+            self._signals.wait(RETRY_SECONDS)
 
     def _watch(self) -> None:
         while self._signals.level is Level.RUN:

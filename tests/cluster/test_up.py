@@ -15,6 +15,7 @@ import pytest
 import yaml
 from service import READY, Service, processes_of, until
 from terminal import read_until, start_in_terminal
+from wire import Wire
 
 from server.postgres.embedded import EmbeddedServer
 
@@ -162,6 +163,25 @@ def test_a_database_that_ran_already_is_taken_over(service: Service) -> None:
     service.signal(signal.SIGINT)
     assert service.end() == 0
     assert service.run("db", "status").returncode == 3
+
+
+def test_an_external_database_that_comes_later_is_waited_for_and_named(service: Service, database) -> None:
+    with Wire(database.application_url) as wire:
+        wire.refuse()
+        service.environment |= {
+            "RINGFENCE_DATABASE__URL": wire.url,
+            "RINGFENCE_DATABASE__OWNER_URL": database.owner_url,
+        }
+        service.begin()
+        until(lambda: "can't connect" in service.said(), "its word")
+        until(lambda: service.get("/healthz", service.port + 1)[0] == 200, "an instance that waits")
+        assert service.get("/readyz", service.port + 1)[0] == 503
+        assert service.exit_code() is None
+        wire.heal()
+        until(lambda: READY in service.said(), "it is ready")
+        assert service.said().count("can't connect") == 1
+        service.signal(signal.SIGINT)
+        assert service.end() == 0
 
 
 def test_a_program_that_does_not_start_is_named_with_the_end_of_its_log(service: Service) -> None:
