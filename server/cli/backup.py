@@ -30,7 +30,7 @@ def write(settings: Settings, file: Path, screen: Screen) -> None:
     _check_made(settings)
     with (
         running(settings),
-        recorded(settings, "database.backup", str(file.absolute())),
+        recorded(settings, "database.backup", str(file.resolve())),
         screen.step(f"Backing up to {file}"),
     ):
         done = back_up(
@@ -51,7 +51,7 @@ def read(settings: Settings, file: Path, target: Target | None, screen: Screen) 
         with screen.step(f"Restoring {file}"):
             restore(file, target, lambda table: screen.now(f"Restoring {file}: {table}"))
         # Alone at the end: what is not empty is refused, and what is empty has no record yet.
-        Recorder(settings, "database.restore", str(file.absolute()), target.url).write("done")
+        Recorder(settings, "database.restore", str(file.resolve()), target.url).write("done")
         _show(_sound(target.url), f"Restored into {_named(target.url)}", screen)
 
 

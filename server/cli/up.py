@@ -159,7 +159,7 @@ class Up:
             processes.reap()
 
     def _record(self, action: str) -> Recorder:
-        return Recorder(self._settings, action, f"{self._settings.cluster.instances} instances")
+        return Recorder(self._settings, action, address(self._settings))
 
     def _announce(self) -> None:
         settings, url = self._settings, address(self._settings)

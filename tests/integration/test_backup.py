@@ -138,6 +138,14 @@ def ask(url: str, question: str) -> object:
     return row[0] if row else None
 
 
+def recorded(url: str) -> object:
+    """What commands did with the database, as its audit record tells it."""
+    return ask(
+        url,
+        "select string_agg(action || ' ' || outcome, ', ' order by id) from audit where actor_kind = 'user'",
+    )
+
+
 def works(application_url: str) -> None:
     """The service's role may do what it must, and no more."""
     assert ask(application_url, "select balance from withdraw(1, 50)") == 9_700
@@ -156,6 +164,8 @@ def test_a_backup_fills_an_empty_installation_and_the_service_works(
     elsewhere.server.start()
     works(elsewhere.server.application_url)
     assert migrations.upgrade(elsewhere.server.owner_url, elsewhere.server.application_url) == []
+    assert recorded(elsewhere.server.application_url) == "database.backup begun, database.restore done"
+    assert recorded(here.server.application_url) == "database.backup begun, database.backup done"
 
 
 def test_a_backup_fills_an_external_database_with_its_owner_and_rights(
@@ -309,6 +319,8 @@ def test_a_move_brings_everything_to_another_server_and_says_what_to_set(
     assert json.loads(here.must("ledger", "check", "--json", **variables))["entries"] == 4
     works(application_url)
     here.server.start()
+    assert recorded(application_url) == "database.move begun, database.move done"
+    assert recorded(here.server.application_url) == "database.move begun", "it went on there"
     assert ask(here.server.application_url, "select balance from users where id = 1") == 9_750
 
 
