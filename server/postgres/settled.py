@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 from psycopg.abc import Params, QueryNoTemplate
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 
 from server.postgres.session_settings import SessionSettings
@@ -44,6 +44,19 @@ class _Settled:
         if self.is_pooled and self.pgconn.transaction_status == TransactionStatus.IDLE:
             return self._settings
         return None
+
+    def _tell_of_commit(self, error: psycopg.OperationalError) -> None:
+        """Raises what the server said of the commit, such as a deferred trigger's error.
+
+        The driver can't leave the pipeline then, and tells of that alone, as if the connection were
+        lost. The session is closed, since nothing more can be asked over it.
+        """
+        if self.pgconn.pipeline_status == PipelineStatus.OFF:
+            return
+        self.pgconn.finish()
+        said = error.__context__
+        if isinstance(said, psycopg.Error):
+            raise said from None
 
 
 class SettledConnection(_Settled, psycopg.Connection[Row]):
@@ -78,9 +91,13 @@ class SettledConnection(_Settled, psycopg.Connection[Row]):
         if not self.autocommit:
             super().execute(*settings.with_transaction(), prepare=False)
             return super().execute(query, params, prepare=False, binary=binary)
-        with self.pipeline():
-            super().execute(*settings.with_transaction(), prepare=False)
-            return super().execute(query, params, prepare=False, binary=binary)
+        try:
+            with self.pipeline():
+                super().execute(*settings.with_transaction(), prepare=False)
+                return super().execute(query, params, prepare=False, binary=binary)
+        except psycopg.OperationalError as error:
+            self._tell_of_commit(error)
+            raise
 
 
 class SettledAsyncConnection(_Settled, psycopg.AsyncConnection[Row]):
@@ -115,6 +132,10 @@ class SettledAsyncConnection(_Settled, psycopg.AsyncConnection[Row]):
         if not self.autocommit:
             await super().execute(*settings.with_transaction(), prepare=False)
             return await super().execute(query, params, prepare=False, binary=binary)
-        async with self.pipeline():
-            await super().execute(*settings.with_transaction(), prepare=False)
-            return await super().execute(query, params, prepare=False, binary=binary)
+        try:
+            async with self.pipeline():
+                await super().execute(*settings.with_transaction(), prepare=False)
+                return await super().execute(query, params, prepare=False, binary=binary)
+        except psycopg.OperationalError as error:
+            self._tell_of_commit(error)
+            raise

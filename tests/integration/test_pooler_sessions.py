@@ -53,6 +53,31 @@ def test_the_settings_of_a_blocking_connection_hold_in_every_session_and_stay_in
 
 
 @pytest.mark.gen_test
+async def test_what_the_commit_itself_is_refused_for_is_told_as_what_it_is(database):
+    """As by a deferred trigger; the driver alone would tell of a connection that was lost."""
+    with database.connect_as_owner() as owner:
+        owner.execute("create table held_to_it (one integer)")
+        owner.execute("grant insert on held_to_it to ringfence")
+        owner.execute(
+            """create function refuse() returns trigger language plpgsql as
+               $$ begin raise exception 'at the very end' using errcode = '42501'; end $$"""
+        )
+        owner.execute(
+            """create constraint trigger refuse after insert on held_to_it
+                 deferrable initially deferred for each row execute function refuse()"""
+        )
+    insert = "insert into held_to_it values (1)"
+    async with await TimedAsyncConnection.open(profile(database.application_url)) as connection:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="at the very end"):
+            await connection.execute(insert)
+        assert connection.closed
+    with TimedConnection.open(profile(database.application_url)) as blocking:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="at the very end"):
+            blocking.execute(insert)
+        assert blocking.closed
+
+
+@pytest.mark.gen_test
 async def test_the_same_of_a_connection_in_the_loop(database):
     async with await TimedAsyncConnection.open(profile(database.application_url)) as connection:
         assert connection.is_pooled
