@@ -4,7 +4,7 @@ What is to be executed, and why, says session_settings.py. This module executes 
 connection begins, and behind a pooler before the first statement of each transaction. With
 autocommit both go in one pipeline, which the server takes for one transaction, so that costs
 no way to the server and back. A cursor of one's own, and `connection.transaction()`, go past
-that: behind a pooler they get no settings.
+that: behind a pooler they get no settings. Where the commit itself is refused the connection is closed.
 """
 
 from collections.abc import Mapping
