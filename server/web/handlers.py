@@ -229,6 +229,12 @@ class JsonHandler(RequestHandler):
         elif self._refusal is not None:
             raise self._refusal
 
+    def on_finish(self) -> None:
+        """Lets go of what leads back here: a cycle would stay until the next collection, which is rare."""
+        self._refusal = None
+        vars(self).pop(str(self.request.method).lower(), None)
+        self._body = bytearray()
+
     async def _close(self) -> None:
         """Ends an answer that was given before the body's end, and with it the connection."""
         if not self._finished:

@@ -61,6 +61,7 @@ class FrontDoor(HTTPServerConnectionDelegate):
         self.metrics = metrics
         self.patience = Patience(services.settings.http)
         self._heads: dict[tuple[int, str], bytes] = {}
+        self._newest: dict[object, _Fork] = {}  # of each connection that is open
         self._date_second = 0
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
@@ -69,9 +70,14 @@ class FrontDoor(HTTPServerConnectionDelegate):
         connection._parse_headers = parse_strictly  # type: ignore[method-assign]
         fork = _Fork(self, server_conn, connection)
         self.patience.begin(fork)
+        self._newest[server_conn] = fork
         return fork
 
     def on_close(self, server_conn: object) -> None:
+        # Nobody tells a request of which no head has come that its connection has gone.
+        fork = self._newest.pop(server_conn, None)
+        if fork is not None:
+            self.patience.end(fork)
         self.application.on_close(server_conn)
 
     def head(self, reply: replies.Reply) -> bytes:

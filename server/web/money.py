@@ -38,7 +38,12 @@ class _KeyedHandler(JsonHandler):
 
     def admit(self) -> None:
         super().admit()
-        self.wish = Wish(key_of(self.request.headers), self.caller.token, self.is_wanted, self.trace)
+        self.key = key_of(self.request.headers)
+
+    @property
+    def wish(self) -> Wish:
+        # Made anew and kept nowhere: it leads back here, and a cycle would keep the body until a collection.
+        return Wish(self.key, self.caller.token, self.is_wanted, self.trace)
 
 
 class _MovementHandler(_KeyedHandler):
@@ -48,7 +53,7 @@ class _MovementHandler(_KeyedHandler):
         movement = parse_movement(self.body())
         self.check_account(movement.user_id, "money")
         (posted,) = await self.services.bank.move(self.operation, movement, self.wish)
-        self.send(replies.of_movement(movement, posted, self.wish.key))
+        self.send(replies.of_movement(movement, posted, self.key))
 
 
 class WithdrawHandler(_MovementHandler):
@@ -93,7 +98,7 @@ class WithdrawalsHandler(_KeyedHandler):
         for user_id in {movement.user_id for movement in movements}:
             self.check_account(user_id, "money")
         posted = await self.services.bank.withdraw_all(movements, self.wish)
-        self.send(replies.of_movements(movements, posted, self.wish.key))
+        self.send(replies.of_movements(movements, posted, self.key))
 
 
 class UsersHandler(_KeyedHandler):

@@ -45,6 +45,10 @@ class LimitedServer(HTTPServer):
             return
         super().handle_stream(stream, address)
 
+    def on_close(self, server_conn: object) -> None:
+        super().on_close(server_conn)
+        self.door.on_close(server_conn)
+
     def _tell_of_refusals(self) -> None:
         """Seldom: where there is no room, thousands may be refused, each of which would be a line."""
         now = monotonic()
