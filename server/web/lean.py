@@ -181,13 +181,18 @@ class _Fork(HTTPMessageDelegate):
 
     @property
     def is_unread(self) -> bool:
-        """Whether something has come that the loop has not read, or not handed on."""
+        """Whether something has come that the loop has not read, or not handed on.
+
+        Of a head that was read in part the rest is the client's to send, however slowly we read.
+        """
         stream = self._connection.stream
         if stream.closed():
             return False
+        if not stream.reading():
+            return True
         arrivals = select.poll()
         arrivals.register(stream.fileno(), select.POLLIN)
-        return not stream.reading() or bool(arrivals.poll(0))
+        return not stream._read_buffer_size and bool(arrivals.poll(0))
 
     def close(self) -> None:
         """Closes the connection."""

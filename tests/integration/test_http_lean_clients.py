@@ -1,6 +1,7 @@
 """Clients that go away before their answer, on the lean path and with the handlers."""
 
 import asyncio
+import contextlib
 from uuid import uuid4
 
 import pytest
@@ -139,6 +140,22 @@ async def test_a_request_that_the_node_was_too_slow_to_read_is_neither_idle_nor_
     assert not service.door.patience.make_room()
     assert (await read_answer(reader)).status == 200
     writer.close()
+
+
+@pytest.mark.gen_test
+async def test_half_a_head_is_no_excuse_though_more_of_it_has_come(service):
+    whole = post(b'{"userId":1,"amount":2}')
+    reader, writer = await service.connect()
+    writer.write(whole[:20])
+    await until(lambda: service.door.patience._arriving)
+    (arriving,) = service.door.patience._arriving
+    await until(lambda: arriving._connection.stream._read_buffer_size == 20)
+    writer.write(whole[20:30])
+    service.door.patience.close_idle(0)
+    with contextlib.suppress(ConnectionResetError):  # what was not read is thrown away with it
+        assert await asyncio.wait_for(reader.read(), 20) == b""
+    writer.close()
+    assert await is_untouched(service)
 
 
 # Too many clients
