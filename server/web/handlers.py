@@ -143,10 +143,11 @@ class JsonHandler(RequestHandler):
         """The whole body; at most body_bytes_max."""
         return bytes(self._body)
 
-    def check_account(self, user_id: int, scope: Scope) -> None:
-        """Raises ForbiddenError if the caller is limited to another account."""
+    def check_accounts(self, scope: Scope, *user_ids: int) -> None:
+        """Raises ForbiddenError if the caller is limited to an account that is not each of these."""
         with self.services.gate.telling(self.request.method or "", self.route, self.request):
-            self.caller.check_account(user_id, scope)
+            for user_id in user_ids:
+                self.caller.check_account(user_id, scope)
 
     @property
     def origin(self) -> Origin:

@@ -51,7 +51,7 @@ class _MovementHandler(_KeyedHandler):
 
     async def post(self) -> None:
         movement = parse_movement(self.body())
-        self.check_account(movement.user_id, "money")
+        self.check_accounts("money", movement.user_id)
         (posted,) = await self.services.bank.move(self.operation, movement, self.wish)
         self.send(replies.of_movement(movement, posted, self.key))
 
@@ -95,8 +95,7 @@ class WithdrawalsHandler(_KeyedHandler):
 
     async def post(self) -> None:
         movements = parse_withdrawals(self.body())
-        for user_id in {movement.user_id for movement in movements}:
-            self.check_account(user_id, "money")
+        self.check_accounts("money", *{movement.user_id for movement in movements})
         posted = await self.services.bank.withdraw_all(movements, self.wish)
         self.send(replies.of_movements(movements, posted, self.key))
 
@@ -129,7 +128,7 @@ class UserHandler(JsonHandler):
         moment = self.query.moment("at")
         self.query.done()
         number = id_in_path("userId", user_id)
-        self.check_account(number, "read")
+        self.check_accounts("read", number)
         if moment is None:
             self.answer(await self.services.bank.account(number))
             return
@@ -153,7 +152,7 @@ class EntriesHandler(JsonHandler):
         before = self.query.cursor("cursor", "entry")
         self.query.done()
         number = id_in_path("userId", user_id)
-        self.check_account(number, "read")
+        self.check_accounts("read", number)
         page = await self.services.bank.entries(number, before, limit)
         following = cursor_after("entry", page.entries[-1].id) if page.more else None
         self.answer(EntriesPage(page.entries, following))
@@ -164,7 +163,7 @@ class RequestIdHandler(JsonHandler):
 
     async def get(self, request_id: str) -> None:
         entry = await self.services.bank.movement(request_id_in_path("requestId", request_id))
-        self.check_account(entry.user_id, "read")
+        self.check_accounts("read", entry.user_id)
         self.answer(entry)
 
 
