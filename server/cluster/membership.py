@@ -6,6 +6,7 @@ version of the membership. So a lost notification costs a heartbeat.
 """
 
 import asyncio
+import math
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ class Membership:
         self, settings: Settings, url: str, name: str, database: Database, changed: Callable[[], None]
     ) -> None:
         self.name = name
-        self.members: tuple[Member, ...] = ()
+        self.members = ()
         self.peers: tuple[Peer, ...] = ()
         self.figures = ClusterFigures()
         self.quiet_since = boot_time()
@@ -69,6 +70,18 @@ class Membership:
             settings.cluster.margin_seconds,
             settings.cluster.proof_of_death,
         )
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """All that are not dead, as last read."""
+        return self._members
+
+    @members.setter
+    def members(self, members: tuple[Member, ...]) -> None:
+        self._members = members
+        # Asked for of each member at each decision: counted there, it would take the square of their number.
+        self._live = sum(member.state == "live" for member in members)
+        self._oldest_joined_at = min((member.joined_at for member in members), default=math.inf)
 
     @property
     def lock_folder(self) -> Path:
@@ -173,8 +186,8 @@ class Membership:
         latest = joined_at + cluster.settle_seconds_max
         # Where somebody was here long before, this is no common start: in a rolling restart the
         # next one has gone when this one comes, and its tasks would wait for all the others.
-        is_common = all(joined_at - member.joined_at < cluster.settle_seconds_max for member in self.members)
-        if is_common and sum(member.state == "live" for member in self.members) < self.siblings:
+        is_common = joined_at - self._oldest_joined_at < cluster.settle_seconds_max
+        if is_common and self._live < self.siblings:
             return latest
         return min(latest, self.quiet_since + cluster.settle_seconds)
 

@@ -169,7 +169,7 @@ class Scheduler:
         for row in rows:
             if row.cancel_requested and self._runner is not None:
                 self._runner.stop(row.running_id, "cancelled")
-        known = {task for member in self._membership.members for task in member.tasks}
+        known = frozenset[str]().union(*(member.tasks for member in self._membership.members))
         self._stale = await self.definitions.look_after(rows, known) or self._stale
 
     def _standing(self) -> Standing:
