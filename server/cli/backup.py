@@ -69,16 +69,12 @@ def move(settings: Settings, target: Target, screen: Screen) -> None:
         _check_alone(server)
         # What is copied says that it was begun, and there alone it goes on.
         here = Recorder(settings, "database.move", f"to {_named(target.url)}", source.url)
-        here.write("begun")
-        try:
+        with here.begun():
             before = counts(source.url)
             with screen.step(f"Moving to {_named(target.url)}"):
                 copy(source, target, lambda table: screen.now(f"Moving {table}"))
             with screen.step("Comparing both"):
                 report = _compare(source, target, before)
-        except BaseException:
-            here.write("failed")
-            raise
         there = Recorder(settings, "database.move", f"from {socket.gethostname()}", target.url)
         there.write("done")
     _show(report, f"Moved to {_named(target.url)}", screen)

@@ -57,6 +57,19 @@ class Recorder:
         if not is_quiet:
             print(f"ringfence: {told}.", file=sys.stderr)
 
+    @contextmanager
+    def begun(self) -> Iterator[None]:
+        """Writes that it began, and that it failed if it does; its end is its own to write."""
+        self.write("begun")
+        try:
+            yield
+        except KeyboardInterrupt:
+            self.write("broken off")
+            raise
+        except BaseException:
+            self.write("failed")
+            raise
+
     def _tried(self, facts: dict[str, str], seconds_max: float) -> str | None:
         """None once it is written, else why it is not."""
         profile = Profile(
@@ -76,13 +89,6 @@ class Recorder:
 def recorded(settings: Settings, action: str, target: str) -> Iterator[None]:
     """Records what is done within: that it began, and how it ended."""
     recorder = Recorder(settings, action, target)
-    recorder.write("begun")
-    try:
+    with recorder.begun():
         yield
-    except KeyboardInterrupt:
-        recorder.write("broken off")
-        raise
-    except BaseException:
-        recorder.write("failed")
-        raise
     recorder.write("done")
