@@ -15,7 +15,8 @@ from server.cli.options import token_headers
 from server.cli.trust import connection_to, is_here, trusting
 from server.errors import RingfenceError
 
-CALL_SECONDS_MAX = 12.0  # as in api.py
+# Longer than the service itself waits for its database: then it says so, which tells more than silence.
+CALL_SECONDS_MAX = 12.0
 BODY_BYTES_MAX = 8 * 1024 * 1024
 PAGE_ENTRIES = 1000
 

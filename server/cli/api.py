@@ -11,8 +11,6 @@ from server.cli.account import Service, ServiceError
 from server.cli.options import token_headers
 from server.errors import RingfenceError
 
-# Longer than the service itself waits for its database: then it says so, which tells more than silence.
-ANSWER_SECONDS_MAX = 12.0
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 HOW_TO_SHOW_ONE = " Here: `--token-file FILE`, or the variable RINGFENCE_TOKEN."
 FINAL_STATUSES = frozenset({400, 401, 403, 404, 422})
@@ -54,13 +52,13 @@ def refusal(status: int, body: bytes) -> RefusedError:
 
 
 def call(url: str, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
-    """Calls the API at a base URL, within ANSWER_SECONDS_MAX, with this process's token.
+    """Calls the API at a base URL, within CALL_SECONDS_MAX (account.py), with this process's token.
 
     Raises RefusedError for a problem document, ServiceError if there is no answer or
     none that can be read.
     """
     service = Service(url)
-    connection = service.connect(ANSWER_SECONDS_MAX)
+    connection = service.connect()
     try:
         headers = {"Connection": "close"} | token_headers()
         if body is None:

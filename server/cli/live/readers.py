@@ -103,7 +103,7 @@ class EventStream:
     @contextlib.contextmanager
     def connected(self) -> Iterator[http.client.HTTPResponse]:
         """The answer whose body is the stream. Raises ServiceError, RefusedError, OSError or ValueError."""
-        with contextlib.closing(self._service.connect(api.ANSWER_SECONDS_MAX)) as connection:
+        with contextlib.closing(self._service.connect()) as connection:
             connection.request("GET", "/healthz", headers=token_headers())
             # One connection is served by one instance, whichever took it from the public port.
             self.node = str(json.loads(connection.getresponse().read())["node"])
