@@ -32,6 +32,7 @@ from server import __version__
 from server.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from opentelemetry.context import Context
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
     from opentelemetry.trace import Span, SpanContext, Tracer
 
@@ -127,15 +128,12 @@ def end() -> None:
 def begin_request(method: str, route: str, headers: Mapping[str, str]) -> "Span":
     """The span of a request, in the trace that it names."""
     from opentelemetry.trace import SpanKind  # noqa: PLC0415
-    from opentelemetry.trace.propagation.tracecontext import (  # noqa: PLC0415
-        TraceContextTextMapPropagator,
-    )
 
     assert tracer is not None, "see above"
     carrier = {name: headers[name] for name in ("traceparent", "tracestate") if name in headers}
     return tracer.start_span(
         f"{method} {route}",
-        context=TraceContextTextMapPropagator().extract(carrier),
+        context=_context_of(carrier),
         kind=SpanKind.SERVER,
         attributes={"http.request.method": method, "http.route": route},
     )
@@ -179,13 +177,10 @@ def begin_run(task: str, run_id: int, trigger: str, asked_at_ns: int, parent: st
     parent: the trace context of the request that asked for it; None makes a trace of its own.
     """
     from opentelemetry.trace import set_span_in_context  # noqa: PLC0415
-    from opentelemetry.trace.propagation.tracecontext import (  # noqa: PLC0415
-        TraceContextTextMapPropagator,
-    )
 
     assert tracer is not None, "see above"
     about: dict[str, Any] = {"ringfence.task": task, "ringfence.run": run_id, "ringfence.trigger": trigger}
-    context = TraceContextTextMapPropagator().extract({} if parent is None else {"traceparent": parent})
+    context = _context_of({} if parent is None else {"traceparent": parent})
     start = tracer.start_span(f"schedule {task}", context, attributes=about, start_time=asked_at_ns)
     span = tracer.start_span(f"run {task}", context=set_span_in_context(start), attributes=about)
     start.end()
@@ -207,11 +202,17 @@ def traceparent(span: "Span") -> str:
 def enter(parent: str) -> None:
     """Spans that begin in this context from now on are children of that one; for jobs in the loop."""
     from opentelemetry.context import attach  # noqa: PLC0415
+
+    attach(_context_of({"traceparent": parent}))
+
+
+def _context_of(carrier: Mapping[str, str]) -> "Context":
+    """The trace that W3C headers name; an empty one without them."""
     from opentelemetry.trace.propagation.tracecontext import (  # noqa: PLC0415
         TraceContextTextMapPropagator,
     )
 
-    attach(TraceContextTextMapPropagator().extract({"traceparent": parent}))
+    return TraceContextTextMapPropagator().extract(carrier)
 
 
 def _end(span: "Span", *, is_ok: bool) -> None:
