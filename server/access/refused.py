@@ -130,7 +130,7 @@ class RefusalRecord:
             )
             recorded = row.recorded
         except (DatabaseUnavailableError, psycopg.Error) as error:
-            log.warning("refused requests are not in the audit record", error=_reason(error))
+            log.warning("refused requests are not in the audit record", error=reason_of(error))
         self.refusals.left_out += sum(line.count for line in lines[recorded:])
 
     def _as_json(self, lines: list[Line]) -> str:
@@ -145,7 +145,3 @@ class RefusalRecord:
             for line in lines[:LINES_MAX]
         ]
         return msgspec.json.encode(told).decode()
-
-
-def _reason(error: Exception) -> str:
-    return reason_of(error) if isinstance(error, psycopg.Error) else str(error)

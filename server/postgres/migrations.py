@@ -152,7 +152,7 @@ def _in_our_words(owner_url: str) -> Iterator[None]:
         named = conninfo.conninfo_to_dict(owner_url)
         raise SchemaMismatchError(
             f"the role {named.get('user', '')} may not make the tables in the database "
-            f"{named.get('dbname', '')} ({reason_of(error)}): name the role that owns the database in "
+            f"{named.get('dbname', '')} ({reason_of(refusal)}): name the role that owns the database in "
             "database.owner_url"
         ) from None
 
